@@ -1,0 +1,49 @@
+//! Wires and time: one task per wire grants it to one dialogue at a time. To come.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::model;
+use crate::notebook::Notebook;
+use crate::reading::{Append, Sweep};
+use crate::status::BusReporter;
+
+/// What people or the platform ask of a wire. The scheduler alone grants it.
+#[derive(Debug)]
+pub enum Request {
+    /// Poll this meter now; the sweep is appended like any other and a copy comes back.
+    ReadNow {
+        /// Name of the meter on this bus.
+        meter: Box<str>,
+        /// Where the sweeps go; `Err` names the reason.
+        reply: oneshot::Sender<Result<Vec<Sweep>, String>>,
+    },
+}
+
+/// Everything the task of one wire needs.
+pub struct Bus {
+    /// The wire and its meters.
+    pub model: Arc<model::Bus>,
+    /// Where sweeps go.
+    pub append: Arc<dyn Append>,
+    /// Gives stamps.
+    pub clock: Clock,
+    /// Takes figures.
+    pub status: BusReporter,
+    /// Holds what was learnt about meters.
+    pub notebook: Notebook,
+    /// Ad-hoc requests.
+    pub inbox: mpsc::Receiver<Request>,
+    /// Ends the task at the next step.
+    pub stop: CancellationToken,
+}
+
+impl Bus {
+    /// Polls until `stop` is cancelled. Never gives up on the wire: it slows down.
+    pub async fn run(self) {
+        self.stop.cancelled().await;
+    }
+}

@@ -1,0 +1,3 @@
+//! Configuration: as typed, then findings, then a model that cannot be wrong.
+
+pub mod model;
