@@ -75,3 +75,6 @@ impl Forward {
         task::Task::new(self, settings::Settings::default()).run().await;
     }
 }
+
+#[cfg(test)]
+mod tests;
