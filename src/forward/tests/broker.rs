@@ -21,7 +21,7 @@ pub(super) enum Manner {
     Late(Duration),
     /// Collects so many, or what came until a pause, and acknowledges the last first.
     Reversed(usize),
-    /// Acknowledges each message twice in one write.
+    /// Acknowledges each data message twice in one write.
     Twice,
     /// Acknowledges each message again when the fifth after it came.
     TwiceLate,
@@ -207,7 +207,7 @@ impl Peer {
     async fn converse(&mut self) -> std::io::Result<()> {
         loop {
             let pause = if self.owed.is_empty() { Duration::from_secs(3600) } else { Duration::from_millis(30) };
-            let Ok(heard) = tokio::time::timeout(pause, self.socket.readable()).await else {
+            let Ok(heard) = tokio::time::timeout(pause, self.socket.peek(&mut [0])).await else {
                 self.pay_reversed().await?;
                 continue;
             };
@@ -230,7 +230,7 @@ impl Peer {
         assert_eq!((kind >> 1) & 3, 1, "everything is QoS 1");
         let (topic, rest) = string(body);
         let (packet, payload) = (u16::from_be_bytes([rest[0], rest[1]]), rest[2..].to_vec());
-        let birth = topic.ends_with("/status");
+        let (birth, data) = (topic.ends_with("/status"), topic.ends_with("/data"));
         let choked = matches!(&self.manner, Manner::Chokes(text) if String::from_utf8_lossy(&payload).contains(text));
         let received = Received { connection: self.connection, topic, payload, retained: kind & 1 == 1, packet, acked: false };
         lock(&self.account).received.push(received);
@@ -238,10 +238,10 @@ impl Peer {
         if choked {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
-        self.acknowledge(packet, birth).await
+        self.acknowledge(packet, birth, data).await
     }
 
-    async fn acknowledge(&mut self, packet: u16, birth: bool) -> std::io::Result<()> {
+    async fn acknowledge(&mut self, packet: u16, birth: bool, data: bool) -> std::io::Result<()> {
         match self.manner.clone() {
             Manner::Mute => return Ok(()),
             Manner::MuteAfterBirth if !birth => return Ok(()),
@@ -258,7 +258,7 @@ impl Peer {
         }
         self.puback(packet).await?;
         match self.manner {
-            Manner::Twice => self.again(packet).await,
+            Manner::Twice if data => self.again(packet).await,
             Manner::TwiceLate => self.again_later(packet).await,
             Manner::Invents(packet) => self.again(packet).await,
             Manner::Deaf => std::future::pending().await,
