@@ -39,7 +39,7 @@ pub struct Forward {
     /// Small durable facts of some formats.
     pub notebook: Notebook,
     /// Content of the birth message.
-    pub about: About,
+    pub about: watch::Receiver<About>,
     /// Send what is held, say goodbye, and end as soon as nothing is held.
     pub finish: CancellationToken,
     /// End now.
