@@ -3,6 +3,7 @@
 //! Always true here: standard output belongs to people, logs go to standard error. Exit codes: 0 as asked, 1 died, 2 wrong usage,
 //! 75 the spool is held by another daemon, 78 the configuration cannot be used. Deliberately absent: work; each command calls a room.
 
+mod ask;
 mod check;
 mod run;
 
@@ -11,6 +12,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::control::Question;
 
 /// EX_TEMPFAIL of sysexits(3): another daemon holds the spool.
 const HELD: u8 = 75;
@@ -46,6 +49,24 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Show what a running daemon is doing
+    Status {
+        #[command(flatten)]
+        place: Place,
+        /// One line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have a running daemon poll one meter now, between the others
+    Read {
+        /// Name of the meter
+        meter: String,
+        #[command(flatten)]
+        place: Place,
+        /// One line of JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -61,6 +82,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Arguments::try_parse_from(arguments) {
         Ok(Arguments { command: Command::Run { place, strict, log } }) => run::run(&place.config, strict, &log),
         Ok(Arguments { command: Command::Check { place } }) => check::check(&place.config),
+        Ok(Arguments { command: Command::Status { place, json } }) => ask::ask(&place.config, &Question::Status, json),
+        Ok(Arguments { command: Command::Read { meter, place, json } }) => {
+            ask::ask(&place.config, &Question::Read { meter: meter.into() }, json)
+        }
         Err(usage) => {
             let code = u8::try_from(usage.exit_code()).unwrap_or(2);
             // A closed standard output is no reason to fail: the exit code still says it all.

@@ -1,5 +1,6 @@
 //! Brokers: takes batches from the spool's outlet, and confirms a key when the broker has acknowledged every message of it. To come.
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;

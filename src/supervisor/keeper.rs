@@ -18,6 +18,7 @@ use super::restart::Restarts;
 use crate::bus::Bus;
 use crate::clock::{self, Clock};
 use crate::config::model;
+use crate::control::Wires;
 use crate::notebook::Notebook;
 use crate::reading::Append;
 use crate::status::Board;
@@ -32,6 +33,7 @@ pub(super) struct Surroundings {
     pub(super) clock: Clock,
     pub(super) board: Board,
     pub(super) notebook: Notebook,
+    pub(super) wires: Wires,
 }
 
 /// A bus that is being kept running.
@@ -68,7 +70,8 @@ async fn keep(model: Arc<model::Bus>, around: Surroundings, stop: CancellationTo
     let mut restarts = Restarts::default();
     loop {
         let started = clock::monotonic();
-        let (_requests, inbox) = mpsc::channel(INBOX);
+        let (questions, inbox) = mpsc::channel(INBOX);
+        around.wires.connect(&model, questions);
         let ended = run(bus(&model, &around, inbox, &stop)).await;
         let Err(panic) = ended else { return };
         let pause = restarts.pause(started, clock::monotonic());

@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::config::model::Config;
+use crate::control::{self, Wires};
 use crate::forward::{About, Forward};
 use crate::host::notify;
 use crate::host::signals::{Signal, Signals};
@@ -65,6 +66,8 @@ pub struct Daemon {
     spool: Spool,
     timekeeper: JoinHandle<()>,
     pulse: JoinHandle<()>,
+    desk: Option<JoinHandle<()>>,
+    wires: Wires,
     buses: BTreeMap<Box<str>, Kept>,
     uplink: Uplink,
     about: watch::Sender<About>,
@@ -101,8 +104,10 @@ impl Daemon {
         });
         let pulse = tokio::spawn(pulse::beat(board.clone()));
         let uplink = Uplink::start(&config, &spool, &clock, &board, &notebook, about.subscribe());
+        let wires = Wires::default();
+        let desk = open_desk(&config, &board, &wires);
         let buses = BTreeMap::new();
-        let mut daemon = Self { config, board, clock, notebook, spool, timekeeper, pulse, buses, uplink, about };
+        let mut daemon = Self { config, board, clock, notebook, spool, timekeeper, pulse, desk, wires, buses, uplink, about };
         daemon.start_buses(|_| true);
         if degraded {
             daemon.tell("configuration-last-good", "the configuration has errors; the last good one runs");
@@ -158,6 +163,7 @@ impl Daemon {
         .await;
         self.uplink.stop.cancel();
         self.pulse.abort();
+        self.desk.iter().for_each(JoinHandle::abort);
         self.timekeeper.abort();
         self.notebook.close();
         in_time(Patience::CLOSE, "the spool did not close", self.spool.close()).await;
@@ -206,6 +212,7 @@ impl Daemon {
             clock: self.clock.clone(),
             board: self.board.clone(),
             notebook: self.notebook.clone(),
+            wires: self.wires.clone(),
         };
         for bus in self.config.buses.iter().filter(|bus| wanted(&bus.name)) {
             self.buses.insert(bus.name.clone(), Kept::start(bus.clone(), around.clone()));
@@ -214,11 +221,14 @@ impl Daemon {
 
     async fn end_buses(&mut self, names: &[Box<str>]) {
         let ending: Vec<_> = names.iter().filter_map(|name| Some((name, self.buses.remove(name)?))).collect();
-        ending.iter().for_each(|(_, kept)| kept.ask_to_end());
+        for (_, kept) in &ending {
+            kept.ask_to_end();
+        }
         for (name, kept) in ending {
             if !kept.ended(Patience::BUSES).await {
                 warn!(bus = %name, "this bus did not end in time and is left behind");
             }
+            self.wires.disconnect(name);
             self.board.forget_bus(name);
         }
     }
@@ -253,6 +263,18 @@ impl Uplink {
             stop: stop.clone(),
         };
         Self { task: tokio::spawn(forward.run()), finish, stop }
+    }
+}
+
+/// Questions are a convenience: without the socket everything else runs.
+fn open_desk(config: &Config, board: &Board, wires: &Wires) -> Option<JoinHandle<()>> {
+    let path = control::socket(&config.spool.journal);
+    match control::listen(&path) {
+        Ok(listener) => Some(tokio::spawn(control::serve(listener, board.clone(), wires.clone()))),
+        Err(error) => {
+            warn!(path = %path.display(), %error, "no control socket: `districtd status` and `districtd read` will not work");
+            None
+        }
     }
 }
 
