@@ -1,8 +1,8 @@
 /* The yardstick: what a careful C program needs that polls meters with libmodbus and publishes one message a meter with
  * libmosquitto, and does nothing else: no buffer, no quality, no reconnect.
  *
- * usage: bare_loop BROKER-PORT METERS FIRST-METER-PORT SECONDS
- * Meter n listens on 127.0.0.1:FIRST-METER-PORT+n, unit 1; 20 floats from input register 0, once a second.
+ * usage: bare_loop BROKER-PORT SECONDS METER-PORT...
+ * Each meter listens on 127.0.0.1, unit 1; 20 floats from input register 0, once a second.
  * Build: cc -O2 -o bare_loop bare_loop.c -lmodbus -lmosquitto
  */
 #include <errno.h>
@@ -41,11 +41,10 @@ static int publish(struct mosquitto *client, int meter, const uint16_t *register
 }
 
 int main(int argc, char **argv) {
-    if (argc != 5)
-        return fprintf(stderr, "usage: bare_loop BROKER-PORT METERS FIRST-METER-PORT SECONDS\n"), 2;
-    int meters = atoi(argv[2]), first = atoi(argv[3]), seconds = atoi(argv[4]);
+    int meters = argc - 3;
     if (meters < 1 || meters > MAX_METERS)
-        return fprintf(stderr, "1 to %d meters\n", MAX_METERS), 2;
+        return fprintf(stderr, "usage: bare_loop BROKER-PORT SECONDS METER-PORT...\n"), 2;
+    int seconds = atoi(argv[2]);
 
     mosquitto_lib_init();
     struct mosquitto *client = mosquitto_new("bare-loop", true, NULL);
@@ -56,7 +55,7 @@ int main(int argc, char **argv) {
 
     static modbus_t *lines[MAX_METERS];
     for (int i = 0; i < meters; i++) {
-        lines[i] = modbus_new_tcp("127.0.0.1", first + i);
+        lines[i] = modbus_new_tcp("127.0.0.1", atoi(argv[3 + i]));
         modbus_set_slave(lines[i], 1);
         if (modbus_connect(lines[i]) < 0)
             return die("meter");
