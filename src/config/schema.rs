@@ -347,7 +347,19 @@ impl Shaper<'_> {
             Section::Root => (format!("unknown table `[{path}]`"), "there is no such table".to_owned()),
             _ => (format!("unknown key `{path}`"), format!("{} has no such key", section.header())),
         };
-        let help = meant(name, node, section).unwrap_or_else(|| known_keys(section));
+        let suggestion = suggestion(name, section);
+        if let Some(key) = suggestion {
+            // Mistyped is not missing.
+            let mut path = self.path.clone();
+            path.pop();
+            path.push(key.to_owned());
+            self.spoken.0.insert(path);
+        }
+        let help = match suggestion {
+            Some(key) if section == Section::Root => format!("did you mean `[{key}]`?"),
+            Some(key) => format!("did you mean `{key}`?"),
+            None => elsewhere(name, node, section).unwrap_or_else(|| known_keys(section)),
+        };
         self.findings.error(Code::UnknownKey, &place, title).label(label).help(help);
     }
 
@@ -385,11 +397,13 @@ fn odd_one_out(node: &Node, takes: Takes) -> super::finding::Place {
 }
 
 /// What an unknown key was probably meant to be.
-fn meant(name: &str, node: &Node, section: Section) -> Option<String> {
-    let synonym = SYNONYMS.iter().find(|(of, word, _)| *of == section && *word == name.replace('_', "-")).map(|(_, _, key)| *key);
-    if let Some(key) = synonym.or_else(|| closest(name, keys(section).map(|key| key.name))) {
-        return Some(format!("did you mean `{key}`?"));
-    }
+fn suggestion(name: &str, section: Section) -> Option<&'static str> {
+    let synonym = SYNONYMS.iter().find(|(of, word, _)| *of == section && *word == name.replace('_', "-"));
+    synonym.map(|(_, _, key)| *key).or_else(|| closest(name, keys(section).map(|key| key.name)))
+}
+
+/// Where an unknown key would belong, if anywhere.
+fn elsewhere(name: &str, node: &Node, section: Section) -> Option<String> {
     if matches!(node.item, Item::Table(_))
         && !matches!(section, Section::Root | Section::Gateway | Section::Uplink | Section::Spool)
     {

@@ -152,6 +152,7 @@ impl<'a> Judge<'a> {
         if let Some(finding) = self.findings.0.get_mut(before)
             && finding.place == node.value
         {
+            finding.help.clear();
             finding
                 .help("look up the Modbus address in the meter's menu; on a serial line 0 calls all and 248 to 255 are reserved");
         }
