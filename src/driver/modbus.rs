@@ -27,7 +27,7 @@ pub struct LineCost {
 impl LineCost {
     /// Time of a request and its answer.
     #[must_use]
-    pub fn of(&self, ask: &Ask) -> Duration {
+    pub fn of(&self, ask: Ask) -> Duration {
         let bytes = if ask.table.is_bits() { u32::from(ask.count.div_ceil(8)) } else { 2 * u32::from(ask.count) };
         self.per_request + self.per_register * bytes / 2
     }

@@ -75,7 +75,7 @@ impl Plan {
     /// Bus time of all requests on such a line.
     #[must_use]
     pub fn bus_time(&self, cost: &LineCost) -> Duration {
-        self.requests.iter().map(|request| cost.of(&request.ask)).sum()
+        self.requests.iter().map(|request| cost.of(request.ask)).sum()
     }
 }
 

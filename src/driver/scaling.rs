@@ -11,7 +11,7 @@ use crate::reading::{Quality, Reason, Value};
 /// What the registers of a point say. As many registers as its layout is wide; any other number is [`Reason::Malformed`].
 #[must_use]
 pub fn reading(point: &Point, registers: &[u16]) -> (Value, Quality) {
-    let layout = &point.layout;
+    let layout = point.layout;
     let raw = match layout.encoding {
         Encoding::Text { .. } => modbus::decode(layout, registers),
         _ => match modbus::pattern(layout, registers) {
@@ -57,7 +57,7 @@ pub fn missing(reason: Reason) -> (Value, Quality) {
 /// A mark that fits the bit field or the decimal digits is compared with them, any other with all bits of the number; so `0x8000`
 /// and `-32768` both mark an i16, `0xFF` a half register and `0xFFFF` the register around it, or BCD digits that are none. A float
 /// is marked by its value or by its bits.
-fn is_mark(layout: &Layout, marks: &[i128], bits: u64) -> bool {
+fn is_mark(layout: Layout, marks: &[i128], bits: u64) -> bool {
     marks.iter().any(|mark| match (layout.bits, layout.encoding) {
         (Some(field), _) if *mark >= 0 && *mark <= largest(field) => *mark == i128::from(modbus::cut(bits, field)),
         (_, Encoding::Bcd16) if (0..10_000).contains(mark) => is_number(layout, bits, *mark),
@@ -72,7 +72,7 @@ fn largest((first, last): (u8, u8)) -> i128 {
 }
 
 /// Whether the number that the bits stand for equals the mark.
-fn is_number(layout: &Layout, bits: u64, mark: i128) -> bool {
+fn is_number(layout: Layout, bits: u64, mark: i128) -> bool {
     match modbus::number(layout, bits) {
         Ok(Raw::Digits(digits)) => i128::from(digits) == mark,
         Ok(Raw::F32(raw)) => f64::from(raw).to_bits() == nearest(mark).to_bits(),
@@ -82,7 +82,7 @@ fn is_number(layout: &Layout, bits: u64, mark: i128) -> bool {
 }
 
 /// Whether the bits are those of the mark, read as an unsigned or as a two's complement number of this width.
-fn is_pattern(layout: &Layout, bits: u64, mark: i128) -> bool {
+fn is_pattern(layout: Layout, bits: u64, mark: i128) -> bool {
     let width = 16 * u32::from(layout.width().min(4));
     let range = 1_i128 << width;
     (-range / 2..range).contains(&mark) && mark.rem_euclid(range) == i128::from(bits)

@@ -62,7 +62,7 @@ impl std::error::Error for Unreadable {}
 ///
 /// # Errors
 /// Another number of registers, BCD digits above 9, bytes that are no text.
-pub fn decode(layout: &Layout, registers: &[u16]) -> Result<Raw, Unreadable> {
+pub fn decode(layout: Layout, registers: &[u16]) -> Result<Raw, Unreadable> {
     match layout.encoding {
         Encoding::Text { bytes } => text(layout, bytes, registers),
         _ => number(layout, pattern(layout, registers)?),
@@ -73,7 +73,7 @@ pub fn decode(layout: &Layout, registers: &[u16]) -> Result<Raw, Unreadable> {
 ///
 /// # Errors
 /// Another number of registers than the layout is wide.
-pub fn pattern(layout: &Layout, registers: &[u16]) -> Result<u64, Unreadable> {
+pub fn pattern(layout: Layout, registers: &[u16]) -> Result<u64, Unreadable> {
     check_width(layout, registers)?;
     let low_byte_first = has_low_byte_first(layout.order);
     let join = |bits: u64, register: &u16| bits << 16 | u64::from(if low_byte_first { register.swap_bytes() } else { *register });
@@ -85,7 +85,7 @@ pub fn pattern(layout: &Layout, registers: &[u16]) -> Result<u64, Unreadable> {
 ///
 /// # Errors
 /// BCD digits above 9.
-pub fn number(layout: &Layout, bits: u64) -> Result<Raw, Unreadable> {
+pub fn number(layout: Layout, bits: u64) -> Result<Raw, Unreadable> {
     let held = layout.bits.map_or(bits, |field| cut(bits, field));
     Ok(match layout.encoding {
         Encoding::Bool => Raw::Bool(held != 0),
@@ -109,7 +109,7 @@ pub fn cut(bits: u64, (first, last): (u8, u8)) -> u64 {
 }
 
 /// Text of so many bytes. Its registers stand in reading order in every byte order; only the bytes within them may be swapped.
-fn text(layout: &Layout, bytes: u16, registers: &[u16]) -> Result<Raw, Unreadable> {
+fn text(layout: Layout, bytes: u16, registers: &[u16]) -> Result<Raw, Unreadable> {
     check_width(layout, registers)?;
     let low_byte_first = has_low_byte_first(layout.order);
     let pair = |register: &u16| if low_byte_first { register.to_le_bytes() } else { register.to_be_bytes() };
@@ -118,7 +118,7 @@ fn text(layout: &Layout, bytes: u16, registers: &[u16]) -> Result<Raw, Unreadabl
     Ok(Raw::Text(text.trim_end_matches(' ').into()))
 }
 
-fn check_width(layout: &Layout, registers: &[u16]) -> Result<(), Unreadable> {
+fn check_width(layout: Layout, registers: &[u16]) -> Result<(), Unreadable> {
     let expected = layout.width();
     if registers.len() == usize::from(expected) { Ok(()) } else { Err(Unreadable::Width { received: registers.len(), expected }) }
 }

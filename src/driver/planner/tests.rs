@@ -148,7 +148,8 @@ fn every_address_of_every_table_can_be_planned_at_once() {
 
 /// The least cost of any way to group the values, each group one request. Written without a thought of order or neighbourhood.
 fn least(spans: &[(u32, u32)], rules: Rules, cost: &LineCost, refusals: &[Refusal]) -> u64 {
-    fn place(left: &[(u32, u32)], groups: &mut Vec<Vec<(u32, u32)>>, price: &dyn Fn(&[(u32, u32)]) -> Option<u64>, best: &mut u64) {
+    type Price<'a> = &'a dyn Fn(&[(u32, u32)]) -> Option<u64>;
+    fn place(left: &[(u32, u32)], groups: &mut Vec<Vec<(u32, u32)>>, price: Price<'_>, best: &mut u64) {
         let Some((first, rest)) = left.split_first() else {
             if let Some(total) = groups.iter().map(|group| price(group)).sum::<Option<u64>>() {
                 *best = total.min(*best);
