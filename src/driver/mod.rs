@@ -94,6 +94,8 @@ pub trait Dialogue: Send {
 pub struct Learnt<'a> {
     /// What the meter refused, as small as it could be isolated.
     pub refusals: &'a [Refusal],
+    /// What it was believed to refuse and answered when it was put to the test.
+    pub disproved: Option<Refusal>,
     /// Whether the meter answered anything in the same dialogue. A meter that refuses everything may just be starting: what it
     /// refused then is not worth a page of the notebook.
     pub is_sure: bool,

@@ -3,17 +3,20 @@
 //! Always true here: a steady poll neither plans nor copies a plan; what is believed about refusals is bounded in number and is put
 //! to the test again. Deliberately absent: wires, the notebook's file, when a meter is due.
 
+mod beliefs;
 mod poll;
 mod search;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use beliefs::Beliefs;
 pub use poll::Poll;
 
 use super::planner::{Plan, Rules, plan};
 use super::{Ask, Dialogue, Learnt, Refusal};
 use crate::config::model::Meter;
+use crate::reading::Stamp;
 
 /// What a request costs on a line, so that the planner can weigh a gap against another request.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,40 +44,44 @@ impl LineCost {
 
 /// Sets of due points that a meter is usually asked for; beyond that, plans are made anew.
 const MOST_PLANS: usize = 16;
-/// Refusals remembered of one meter.
-const MOST_REFUSALS: usize = 512;
 
-/// Hands out polls of one meter.
+/// Hands out polls of one meter, and learns from them.
+///
+/// ```text
+///     poll(due, now) -> Poll -> step, step, .. Done -> learn(poll.learnt(), now) -> anything new for the notebook?
+/// ```
 #[derive(Debug)]
 pub struct Poller {
     meter: Arc<Meter>,
     rules: Rules,
     cost: LineCost,
-    refusals: Vec<Refusal>,
+    beliefs: Beliefs,
     plans: Vec<Arc<Plan>>,
-    all: Vec<u16>,
+    all: Arc<[u16]>,
 }
 
 impl Poller {
     /// A poller of this meter that knows `refusals` from earlier runs.
     #[must_use]
-    pub fn new(meter: Arc<Meter>, cost: LineCost, mut refusals: Vec<Refusal>) -> Self {
-        refusals.truncate(MOST_REFUSALS);
+    pub fn new(meter: Arc<Meter>, cost: LineCost, refusals: Vec<Refusal>) -> Self {
         let all = (0..=u16::MAX).zip(&meter.points).map(|(place, _)| place).collect();
-        Self { rules: Rules::of(&meter), meter, cost, refusals, plans: Vec::new(), all }
+        Self { rules: Rules::of(&meter), meter, cost, beliefs: Beliefs::new(refusals), plans: Vec::new(), all }
     }
 
     /// A poll of the points `due`: places in the meter's points, ascending, each once.
-    pub fn poll(&mut self, due: &[u16]) -> Poll {
-        Poll::new(Arc::clone(&self.meter), self.plan(due))
+    pub fn poll(&mut self, due: &[u16], now: &Stamp) -> Poll {
+        let trial = self.beliefs.due(now);
+        Poll::new(Arc::clone(&self.meter), self.plan(due), trial)
     }
 
     /// A poll of all points.
-    pub fn poll_all(&mut self) -> Poll {
-        let all = std::mem::take(&mut self.all);
-        let poll = self.poll(&all);
-        self.all = all;
-        poll
+    pub fn poll_all(&mut self, now: &Stamp) -> Poll {
+        self.poll(&Arc::clone(&self.all), now)
+    }
+
+    /// The requests for all points.
+    pub fn plan_all(&mut self) -> Arc<Plan> {
+        self.plan(&Arc::clone(&self.all))
     }
 
     /// The requests for the points `due`; planned once for each set.
@@ -85,36 +92,24 @@ impl Poller {
         if self.plans.len() >= MOST_PLANS {
             self.plans.remove(0);
         }
-        let new = Arc::new(plan(&self.meter.points, due, self.rules, &self.cost, &self.refusals));
+        let new = Arc::new(plan(&self.meter.points, due, self.rules, &self.cost, &self.beliefs.held()));
         self.plans.push(Arc::clone(&new));
         new
     }
 
-    /// Takes what a dialogue of this meter learnt; says whether any of it was new.
-    pub fn learn(&mut self, learnt: Learnt<'_>) -> bool {
-        let before = self.refusals.len();
-        for refusal in learnt.refusals {
-            let is_known = self.refusals.iter().any(|known| (known.ask, known.of) == (refusal.ask, refusal.of));
-            if !is_known && self.refusals.len() < MOST_REFUSALS {
-                self.refusals.push(*refusal);
-            }
-        }
-        if self.refusals.len() > before {
+    /// Takes what a dialogue of this meter learnt; says whether [`Self::refusals`] may have changed.
+    pub fn learn(&mut self, learnt: Learnt<'_>, now: &Stamp) -> bool {
+        let is_steady = learnt.refusals.is_empty() && learnt.disproved.is_none() && self.beliefs.are_sure();
+        let is_changed = !is_steady && self.beliefs.learn(learnt, now);
+        if is_changed {
             self.plans.clear();
         }
-        self.refusals.len() > before
+        is_changed
     }
 
-    /// What the meter is believed to refuse.
-    #[must_use]
-    pub fn refusals(&self) -> &[Refusal] {
-        &self.refusals
-    }
-
-    /// Puts everything the meter refused to the test again at the next poll.
-    pub fn forget(&mut self) {
-        self.refusals.clear();
-        self.plans.clear();
+    /// What the meter refuses as far as is known for sure: what the notebook should hold.
+    pub fn refusals(&self) -> impl Iterator<Item = Refusal> + '_ {
+        self.beliefs.sure()
     }
 
     /// Takes a better known cost of the line; plans are made anew only when it differs by more than a quarter.
@@ -129,7 +124,8 @@ impl Poller {
 /// Starts one poll of all points of a meter that nothing is known about.
 #[must_use]
 pub fn poll(meter: &Arc<Meter>, cost: &LineCost) -> Box<dyn Dialogue> {
-    Box::new(Poller::new(Arc::clone(meter), *cost, Vec::new()).poll_all())
+    let plan = Poller::new(Arc::clone(meter), *cost, Vec::new()).plan_all();
+    Box::new(Poll::new(Arc::clone(meter), plan, None))
 }
 
 #[cfg(test)]

@@ -29,6 +29,14 @@ pub enum Of {
     Passage,
 }
 
+impl Refusal {
+    /// Whether it is about the same items, whatever the exception code.
+    #[must_use]
+    pub fn is_like(self, other: Self) -> bool {
+        (self.ask, self.of) == (other.ask, other.of)
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let table = match self.ask.table {

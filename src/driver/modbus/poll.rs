@@ -3,8 +3,8 @@
 //! Always true here:
 //! - Every due point is in the sweep once: with a value from an answer to a request that covers it whole, or with a reason.
 //! - A meter that does not answer costs one time-out: nothing is asked after it.
-//! - The number of steps is bounded: each planned request once, at most [`MOST_EXTRA`] requests of the search, one wait, and one
-//!   request again after it.
+//! - The number of steps is bounded: each planned request once, at most [`MOST_EXTRA`] requests of the search, one to put an old
+//!   refusal to the test, one wait, and one request again after it.
 //!
 //! Deliberately absent: retries of what was garbled or silent (the next poll is the retry).
 
@@ -41,7 +41,10 @@ pub struct Poll {
     was_garbled: bool,
     has_waited: bool,
     answered: Option<Stamp>,
+    /// A refusal to be put to the test when all else is done.
+    trial: Option<Refusal>,
     refusals: Vec<Refusal>,
+    disproved: Option<Refusal>,
 }
 
 #[derive(Debug)]
@@ -66,9 +69,9 @@ enum Items {
 }
 
 impl Poll {
-    /// A poll that carries out this plan, which was made for this meter.
+    /// A poll that carries out this plan, which was made for this meter, and then asks for what `trial` says is refused.
     #[must_use]
-    pub fn new(meter: Arc<Meter>, plan: Arc<Plan>) -> Self {
+    pub fn new(meter: Arc<Meter>, plan: Arc<Plan>, trial: Option<Refusal>) -> Self {
         let mut values: Vec<_> = plan.due.iter().map(|place| (*place, Value::Missing, Quality::Bad(Reason::Silent))).collect();
         for (slot, code) in &plan.refused {
             settle(&mut values, *slot, scaling::missing(Reason::Exception(*code)));
@@ -84,7 +87,9 @@ impl Poll {
             was_garbled: false,
             has_waited: false,
             answered: None,
+            trial,
             refusals: Vec::new(),
+            disproved: None,
         }
     }
 
@@ -92,9 +97,7 @@ impl Poll {
         let was_garbled = std::mem::take(&mut self.was_garbled);
         match items(part.ask, heard) {
             Ok(items) => {
-                self.answered = Some(*now);
-                self.take(&part, &items);
-                self.compare_halves(&part);
+                self.hear_answer(&part, &items, now);
                 Next::GoOn
             }
             // A gateway's word for a silent meter (0x0A, 0x0B) counts as silence.
@@ -118,17 +121,27 @@ impl Poll {
         }
     }
 
+    fn hear_answer(&mut self, part: &Part, items: &Items, now: &Stamp) {
+        if let Half::Trial(refusal) = part.half {
+            self.disproved = Some(refusal);
+            return;
+        }
+        self.answered = Some(*now);
+        self.take(part, items);
+        self.compare_halves(part);
+    }
+
     /// Exceptions 2 (address) and 3 (quantity) speak of the request (Modbus Application Protocol V1.1b3, 7): of a single value they
     /// say all there is to know, of several the guilty one is searched when the planned requests are through.
     fn hear_refusal(&mut self, part: Part, code: u8) {
-        if matches!(code, 2 | 3) {
-            self.tasks.push(Task::Halve(part, code));
-        } else {
-            self.fail(&part.serves, Reason::Exception(code));
+        match (code, part.half) {
+            (2 | 3, Half::Trial(refusal)) => self.refusals.push(Refusal { code, ..refusal }),
+            (2 | 3, _) => self.tasks.push(Task::Halve(part, code)),
+            _ => self.fail(&part.serves, Reason::Exception(code)),
         }
     }
 
-    /// The next request: a planned one, or one of the search.
+    /// The next request: a planned one, one of the search, or the test of an old refusal.
     fn next(&mut self) -> Option<Part> {
         if let Some(request) = self.plan.requests.get(self.begun) {
             self.begun += 1;
@@ -144,7 +157,7 @@ impl Poll {
                 }
             }
         }
-        None
+        self.trial.take().map(|refusal| Part { ask: refusal.ask, serves: 0..0, half: Half::Trial(refusal) })
     }
 
     fn halve(&mut self, part: &Part, code: u8) {
@@ -245,7 +258,8 @@ impl Dialogue for Poll {
     }
 
     fn learnt(&self) -> Learnt<'_> {
-        Learnt { refusals: &self.refusals, is_sure: self.answered.is_some() }
+        let is_sure = self.answered.is_some() || self.disproved.is_some();
+        Learnt { refusals: &self.refusals, disproved: self.disproved, is_sure }
     }
 }
 

@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use crate::config::model::{Meter, Point};
-use crate::driver::Ask;
 use crate::driver::planner::{Plan, cover};
+use crate::driver::{Ask, Refusal};
 
 /// A request of a poll and the values it is for.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub(super) enum Half {
     Left,
     /// The upper half of `whole`, which was refused with `code`; `left` is the lower one once it was answered.
     Right { whole: Ask, code: u8, left: Option<Ask> },
+    /// None: a refusal put to the test; it serves no point.
+    Trial(Refusal),
 }
 
 /// What a search has yet to do.

@@ -98,12 +98,12 @@ impl Simulated {
     }
 }
 
-/// Carries a dialogue through; the sweep and what was asked.
-fn carry(dialogue: &mut dyn Dialogue, mut world: impl FnMut(Ask) -> Heard) -> (Sweep, Vec<Ask>) {
+/// Carries a dialogue through from the moment `begin` on; the sweep and what was asked.
+fn carry(dialogue: &mut dyn Dialogue, begin: u64, mut world: impl FnMut(Ask) -> Heard) -> (Sweep, Vec<Ask>) {
     let mut asked = Vec::new();
     let mut heard = Heard::Nothing;
     for step in 1..1000 {
-        match dialogue.step(heard, &at(step)) {
+        match dialogue.step(heard, &at(begin + step)) {
             Step::Ask(ask) => {
                 heard = world(ask);
                 asked.push(ask);
@@ -122,12 +122,16 @@ fn poller(meter: &Arc<Meter>) -> Poller {
     Poller::new(Arc::clone(meter), COST, Vec::new())
 }
 
-/// Polls once with what is known, and learns.
-fn poll_once(poller: &mut Poller, world: impl FnMut(Ask) -> Heard) -> (Sweep, Vec<Ask>) {
-    let mut poll = poller.poll_all();
-    let result = carry(&mut poll, world);
-    poller.learn(poll.learnt());
+/// Polls all points with what is known, and learns.
+fn poll_at(poller: &mut Poller, begin: u64, world: impl FnMut(Ask) -> Heard) -> (Sweep, Vec<Ask>) {
+    let mut poll = poller.poll_all(&at(begin));
+    let result = carry(&mut poll, begin, world);
+    poller.learn(poll.learnt(), &at(begin));
     result
+}
+
+fn poll_once(poller: &mut Poller, world: impl FnMut(Ask) -> Heard) -> (Sweep, Vec<Ask>) {
+    poll_at(poller, 0, world)
 }
 
 fn reasons(sweep: &Sweep) -> Vec<Option<Reason>> {
@@ -174,7 +178,7 @@ fn a_healthy_meter_gives_one_sweep_with_every_value() {
 
 #[test]
 fn the_simple_face_polls_all_points() {
-    let (sweep, _) = carry(&mut *poll(&three_blocks(), &COST), answer);
+    let (sweep, _) = carry(&mut *poll(&three_blocks(), &COST), 0, answer);
     assert_eq!(reasons(&sweep), [GOOD; 6]);
 }
 
@@ -233,7 +237,7 @@ fn an_answer_of_another_length_or_kind_never_becomes_a_value() {
 #[test]
 fn a_busy_meter_is_left_alone_for_a_while_and_asked_once_more() {
     let meter = words([5]);
-    let mut poll = poller(&meter).poll_all();
+    let mut poll = poller(&meter).poll_all(&at(0));
     let ask = Ask { table: Table::Holding, address: 5, count: 1 };
     assert_eq!(poll.step(Heard::Nothing, &at(0)), Step::Ask(ask));
     assert!(matches!(poll.step(Heard::Fault(Fault::Refused(6)), &at(1)), Step::Wait(pause) if pause > Duration::ZERO));
@@ -253,7 +257,7 @@ fn a_refused_value_among_good_ones_is_isolated_and_costs_only_itself() {
     assert_eq!(reasons(&sweep)[13], Some(Reason::Exception(2)));
     assert!(first.len() <= 1 + 2 * 5, "{} requests to find one of twenty", first.len());
     let refusal = Refusal { ask: Ask { table: Table::Holding, address: 13, count: 1 }, code: 2, of: Of::Value };
-    assert_eq!(poller.refusals(), [refusal]);
+    assert_eq!(poller.refusals().collect::<Vec<_>>(), [refusal]);
     let (again, second) = poll_once(&mut poller, |ask| lacks.answer(ask));
     assert_eq!((reasons(&again), second.len()), (reasons(&sweep), 2), "around the refused register");
 }
@@ -265,7 +269,7 @@ fn a_hole_between_values_is_no_longer_read_through() {
     let mut poller = poller(&meter);
     let (sweep, _) = poll_once(&mut poller, |ask| lacks.answer(ask));
     assert_eq!(reasons(&sweep), [GOOD; 4]);
-    assert_eq!(poller.refusals().iter().map(|refusal| refusal.of).collect::<Vec<_>>(), [Of::Passage]);
+    assert_eq!(poller.refusals().map(|refusal| refusal.of).collect::<Vec<_>>(), [Of::Passage]);
     let (sweep, asked) = poll_once(&mut poller, |ask| lacks.answer(ask));
     assert_eq!((reasons(&sweep), asked.len()), (vec![GOOD; 4], 2));
 }
@@ -293,9 +297,9 @@ fn values_within_a_refused_one_are_still_read() {
     ]);
     let lacks = Simulated::lacking([3]);
     let mut poller = poller(&meter);
-    for _ in 0..2 {
-        let (sweep, _) = poll_once(&mut poller, |ask| lacks.answer(ask));
-        assert_eq!(reasons(&sweep), [Some(Reason::Exception(2)), GOOD, GOOD]);
+    for requests in [2, 1] {
+        let (sweep, asked) = poll_once(&mut poller, |ask| lacks.answer(ask));
+        assert_eq!((reasons(&sweep), asked.len()), (vec![Some(Reason::Exception(2)), GOOD, GOOD], requests));
     }
 }
 
@@ -303,19 +307,76 @@ fn values_within_a_refused_one_are_still_read() {
 fn several_points_of_one_refused_register_are_refused_together() {
     let meter = words([4, 4, 4]);
     let mut poller = poller(&meter);
-    let (sweep, asked) = poll_once(&mut poller, |ask| Simulated::lacking([4]).answer(ask));
+    let mut poll = poller.poll_all(&at(0));
+    let (sweep, asked) = carry(&mut poll, 0, |ask| Simulated::lacking([4]).answer(ask));
     assert_eq!((reasons(&sweep), asked.len()), (vec![Some(Reason::Exception(2)); 3], 1));
+    assert_eq!(poll.learnt().refusals.len(), 1);
 }
 
 #[test]
-fn a_meter_that_refuses_everything_is_not_believed_for_long() {
-    let meter = words(0..20);
-    let mut poller = poller(&meter);
-    let mut poll = poller.poll_all();
-    let (sweep, asked) = carry(&mut poll, |_| Heard::Fault(Fault::Refused(2)));
+fn a_meter_that_refuses_everything_is_left_in_peace_and_never_written_down() {
+    let mut poller = poller(&words(0..20));
+    let refuse = |_| Heard::Fault(Fault::Refused(2));
+    let (sweep, asked) = poll_at(&mut poller, 0, refuse);
     assert_eq!(reasons(&sweep), [Some(Reason::Exception(2)); 20]);
     assert!(asked.len() <= 1 + poll::MOST_EXTRA);
-    assert!(!poll.learnt().is_sure, "not worth the notebook");
+    for second in 1..60 {
+        poll_at(&mut poller, second * 1000, refuse);
+    }
+    let (sweep, asked) = poll_at(&mut poller, 59_500, refuse);
+    assert_eq!((reasons(&sweep), asked.len()), (vec![Some(Reason::Exception(2)); 20], 0));
+    assert_eq!(poller.refusals().count(), 0, "it may only be starting");
+}
+
+#[test]
+fn a_meter_that_refused_everything_while_it_started_is_read_in_full_a_minute_later() {
+    let mut poller = poller(&words(0..20));
+    for second in 0..10 {
+        poll_at(&mut poller, second * 1000, |_| Heard::Fault(Fault::Refused(2)));
+    }
+    let (_, asked) = poll_at(&mut poller, 61_000, answer);
+    assert_eq!(asked.len(), 1, "one of the refusals is tested");
+    let (sweep, asked) = poll_at(&mut poller, 62_000, answer);
+    assert_eq!((reasons(&sweep), asked.len()), (vec![GOOD; 20], 1));
+}
+
+#[test]
+fn a_refusal_is_tested_at_growing_intervals_and_daily_in_the_end() {
+    let mut poller = poller(&words([0, 1]));
+    let lacks = Simulated::lacking([1]);
+    let mut tests = Vec::new();
+    for minute in 0..5 * 24 * 60 {
+        let (sweep, asked) = poll_at(&mut poller, minute * 60_000, |ask| lacks.answer(ask));
+        assert_eq!(reasons(&sweep), [GOOD, Some(Reason::Exception(2))]);
+        tests.extend((minute > 0 && asked.len() > 1).then_some(minute));
+    }
+    assert_eq!(tests, [1, 5, 21, 85, 341, 1365, 2805, 4245, 5685, 7125], "minutes");
+    assert_eq!(poller.refusals().count(), 1);
+}
+
+#[test]
+fn a_register_that_is_answered_again_is_read_again_and_leaves_the_notebook() {
+    let mut poller = poller(&words([0, 1]));
+    poll_at(&mut poller, 0, |ask| Simulated::lacking([1]).answer(ask));
+    assert_eq!(poller.refusals().count(), 1);
+    let mut poll = poller.poll_all(&at(60_000));
+    let (sweep, asked) = carry(&mut poll, 60_000, answer);
+    assert_eq!((reasons(&sweep), asked.len()), (vec![GOOD, Some(Reason::Exception(2))], 2));
+    assert_eq!(sweep.stamp, at(60_002), "the test serves no value and gives no time");
+    assert!(poller.learn(poll.learnt(), &at(60_000)), "news for the notebook");
+    assert_eq!(poller.refusals().count(), 0);
+    let (sweep, asked) = poll_at(&mut poller, 61_000, answer);
+    assert_eq!((reasons(&sweep), asked.len()), (vec![GOOD; 2], 1));
+}
+
+#[test]
+fn a_meter_that_dies_during_a_test_has_still_said_what_it_said() {
+    let mut poller = poller(&words([0, 1]));
+    poll_at(&mut poller, 0, |ask| Simulated::lacking([1]).answer(ask));
+    let world = |ask: Ask| if ask.address == 1 { Heard::Fault(Fault::Silent) } else { answer(ask) };
+    let (sweep, asked) = poll_at(&mut poller, 60_000, world);
+    assert_eq!((reasons(&sweep), asked.len()), (vec![GOOD, Some(Reason::Exception(2))], 2));
+    assert_eq!(poller.refusals().count(), 1, "silence proves nothing");
 }
 
 #[test]
@@ -324,15 +385,15 @@ fn other_exceptions_cost_their_request_and_teach_nothing() {
     let world = |ask: Ask| if ask.address == 0 { Heard::Fault(Fault::Refused(4)) } else { answer(ask) };
     let (sweep, asked) = poll_once(&mut poller, world);
     assert_eq!(reasons(&sweep), [Some(Reason::Exception(4)), Some(Reason::Exception(4)), GOOD, GOOD, GOOD, GOOD]);
-    assert_eq!((asked.len(), poller.refusals().len()), (3, 0));
+    assert_eq!((asked.len(), poller.refusals().count()), (3, 0));
 }
 
 #[test]
 fn a_meter_that_dies_during_the_search_keeps_what_it_said() {
     let meter = words([0, 1, 1000, 1001]);
-    let mut poll = poller(&meter).poll_all();
+    let mut poll = poller(&meter).poll_all(&at(0));
     let mut asked = 0;
-    let (sweep, _) = carry(&mut poll, |ask| {
+    let (sweep, _) = carry(&mut poll, 0, |ask| {
         asked += 1;
         match asked {
             1 => Heard::Fault(Fault::Refused(2)),
@@ -344,14 +405,12 @@ fn a_meter_that_dies_during_the_search_keeps_what_it_said() {
 }
 
 #[test]
-fn what_the_notebook_knew_is_not_asked_again_until_it_is_forgotten() {
+fn what_the_notebook_knew_is_not_searched_again() {
     let refusal = Refusal { ask: Ask { table: Table::Holding, address: 1, count: 1 }, code: 2, of: Of::Value };
-    let mut poller = Poller::new(words([0, 1]), COST, vec![refusal]);
-    let (sweep, asked) = poll_once(&mut poller, answer);
-    assert_eq!((reasons(&sweep), asked.len()), (vec![GOOD, Some(Reason::Exception(2))], 1));
-    poller.forget();
-    let (sweep, _) = poll_once(&mut poller, answer);
-    assert_eq!(reasons(&sweep), [GOOD; 2]);
+    let mut poller = Poller::new(words([0, 1, 2, 3]), COST, vec![refusal]);
+    let (sweep, asked) = poll_once(&mut poller, |ask| Simulated::lacking([1]).answer(ask));
+    assert_eq!(reasons(&sweep), [GOOD, Some(Reason::Exception(2)), GOOD, GOOD]);
+    assert_eq!(asked.len(), 3, "both sides of it, and one test after a start");
 }
 
 #[test]
@@ -369,7 +428,7 @@ fn a_steady_poll_uses_the_plan_of_the_one_before() {
 
 #[test]
 fn nothing_due_is_no_sweep() {
-    let mut poll = poller(&three_blocks()).poll(&[]);
+    let mut poll = poller(&three_blocks()).poll(&[], &at(0));
     assert_eq!(poll.step(Heard::Nothing, &at(0)), Step::Done(Vec::new()));
 }
 
@@ -419,17 +478,18 @@ proptest! {
         let mut poller = poller(&meter);
         let due: Vec<u16> = (0..).take(meter.points.len()).step_by(skip).collect();
         let mut fates = fates.into_iter().cycle();
-        for _ in 0..3 {
+        for minute in 0..3 {
+            let now = at(minute * 60_000);
             let planned = poller.plan(&due).requests.len();
-            let mut poll = poller.poll(&due);
-            let (sweep, asked) = carry(&mut poll, |ask| match fates.next() {
+            let mut poll = poller.poll(&due, &now);
+            let (sweep, asked) = carry(&mut poll, now.boot_ms, |ask| match fates.next() {
                 Some(Fate::Failed(fault)) => Heard::Fault(fault),
                 Some(Fate::Rubbish(words)) => Heard::Words(words),
                 _ => answer(ask),
             });
             check(&sweep, &meter, &due);
-            prop_assert!(asked.len() <= planned + poll::MOST_EXTRA + 1, "{} requests", asked.len());
-            poller.learn(poll.learnt());
+            prop_assert!(asked.len() <= planned + poll::MOST_EXTRA + 2, "{} requests", asked.len());
+            poller.learn(poll.learnt(), &now);
         }
     }
 
