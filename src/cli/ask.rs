@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::config::load::{self, Environment};
+use crate::config::environment::Environment;
+use crate::config::load;
 use crate::control::{self, Answer, Question, Reading};
 use crate::status::{BusStatus, MeterStatus, Snapshot};
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::CONFIGURATION;
-use crate::config::load::{self, Environment};
+use crate::config::environment::Environment;
+use crate::config::load;
 
 /// Prints every finding; 78 with errors, 0 without.
 pub(super) fn check(path: &Path) -> ExitCode {

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use tracing::{error, info, warn};
 
 use super::{CONFIGURATION, HELD};
-use crate::config::load::{self, Environment, Loaded};
+use crate::config::environment::Environment;
+use crate::config::load::{self, Loaded};
 use crate::config::model::Config;
 use crate::host::logging;
 use crate::host::signals::Signals;
