@@ -272,6 +272,10 @@ fn a_hole_between_values_is_no_longer_read_through() {
     assert_eq!(poller.refusals().map(|refusal| refusal.of).collect::<Vec<_>>(), [Of::Passage]);
     let (sweep, asked) = poll_once(&mut poller, |ask| lacks.answer(ask));
     assert_eq!((reasons(&sweep), asked.len()), (vec![GOOD; 4], 2));
+    let known: Vec<Refusal> = poller.refusals().collect();
+    let (sweep, asked) = poll_at(&mut poller, 60_000, |ask| lacks.answer(ask));
+    assert_eq!((reasons(&sweep), asked.len()), (vec![GOOD; 4], 3), "it is tested");
+    assert_eq!(poller.refusals().collect::<Vec<_>>(), known, "and confirmed for what it is");
 }
 
 #[test]
