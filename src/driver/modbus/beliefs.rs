@@ -26,7 +26,7 @@ pub(super) const MOST: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Beliefs {
     list: Vec<Belief>,
-    /// No test is due before this moment; CLOCK_BOOTTIME in milliseconds.
+    /// The first test of all; CLOCK_BOOTTIME in milliseconds.
     next_test_ms: u64,
 }
 
@@ -68,14 +68,12 @@ impl Beliefs {
     }
 
     /// The belief to be tested now: the one that has waited longest.
-    pub(super) fn due(&mut self, now: &Stamp) -> Option<Refusal> {
+    pub(super) fn due(&self, now: &Stamp) -> Option<Refusal> {
         if now.boot_ms < self.next_test_ms {
             return None;
         }
         let held = self.list.iter().filter_map(|belief| Some((belief.test_ms?, belief.refusal)));
-        let (test_ms, refusal) = held.min_by_key(|(test_ms, _)| *test_ms)?;
-        self.next_test_ms = test_ms;
-        (test_ms <= now.boot_ms).then_some(refusal)
+        held.min_by_key(|(test_ms, _)| *test_ms).map(|(_, refusal)| refusal)
     }
 
     /// Takes what a dialogue learnt; says whether what is held has changed.

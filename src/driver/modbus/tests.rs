@@ -122,6 +122,14 @@ fn poller(meter: &Arc<Meter>) -> Poller {
     Poller::new(Arc::clone(meter), COST, Vec::new())
 }
 
+fn any_rules() -> impl Strategy<Value = Rules> {
+    (4..=125_u16, prop::option::of(0..20_u16), any::<bool>()).prop_map(|(max_registers, max_gap, even)| Rules {
+        max_registers,
+        max_gap,
+        even,
+    })
+}
+
 /// Polls all points with what is known, and learns.
 fn poll_at(poller: &mut Poller, begin: u64, world: impl FnMut(Ask) -> Heard) -> (Sweep, Vec<Ask>) {
     let mut poll = poller.poll_all(&at(begin));
@@ -272,6 +280,10 @@ fn a_hole_between_values_is_no_longer_read_through() {
     assert_eq!(poller.refusals().map(|refusal| refusal.of).collect::<Vec<_>>(), [Of::Passage]);
     let (sweep, asked) = poll_once(&mut poller, |ask| lacks.answer(ask));
     assert_eq!((reasons(&sweep), asked.len()), (vec![GOOD; 4], 2));
+    let known: Vec<Refusal> = poller.refusals().collect();
+    let (sweep, asked) = poll_at(&mut poller, 60_000, |ask| lacks.answer(ask));
+    assert_eq!((reasons(&sweep), asked.len()), (vec![GOOD; 4], 3), "it is tested");
+    assert_eq!(poller.refusals().collect::<Vec<_>>(), known, "and confirmed for what it is");
 }
 
 #[test]
@@ -472,10 +484,11 @@ proptest! {
     #[test]
     fn whatever_is_heard_every_due_point_is_accounted_for_once_in_bounded_steps(
         meter in any_meter(),
+        rules in any_rules(),
         fates in prop::collection::vec(any_fate(), 60),
         skip in 1..4_usize,
     ) {
-        let mut poller = poller(&meter);
+        let mut poller = Poller { rules, ..poller(&meter) };
         let due: Vec<u16> = (0..).take(meter.points.len()).step_by(skip).collect();
         let mut fates = fates.into_iter().cycle();
         for minute in 0..3 {

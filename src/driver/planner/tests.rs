@@ -146,6 +146,41 @@ fn every_address_of_every_table_can_be_planned_at_once() {
     assert_eq!(plan.requests.iter().map(|request| request.serves.len()).sum::<usize>(), 64_000);
 }
 
+/// The registers of a map in the shared folder, and the meter's limit. Lines `key = number` are all it takes.
+fn map(text: &str) -> (Vec<Point>, u16) {
+    let number = |part: &str, key: &str| {
+        let line = part.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+        line.map(|digits| digits.parse::<u16>().unwrap())
+    };
+    let mut parts = text.split("[[register]]");
+    let most = number(parts.next().unwrap(), "max_registers_per_read").unwrap();
+    let point = |part: &str| {
+        let table = if number(part, "function") == Some(3) { Table::Holding } else { Table::Input };
+        value(table, number(part, "address").unwrap(), number(part, "width").unwrap())
+    };
+    (parts.map(point).collect(), most)
+}
+
+#[test]
+fn the_register_maps_of_real_meters_plan_into_legal_requests() {
+    let beside = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let folder = std::env::var_os("DISTRICTD_SHARED").map_or(beside, Into::into).join("meters");
+    let Ok(files) = std::fs::read_dir(&folder) else { return println!("skipped: no meters in the shared folder") };
+    let maps = files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "toml"));
+    for path in maps {
+        let (points, most) = map(&std::fs::read_to_string(&path).unwrap());
+        let rules = Rules { max_registers: most, even: path.ends_with("eastron_sdm630.toml"), ..NEUTRAL };
+        let plan = plan(&points, &all(&points), rules, &SERIAL, &[]);
+        let name = path.file_stem().unwrap().to_string_lossy();
+        println!("{name}: {} points in {} requests, {:?}", points.len(), plan.requests.len(), plan.bus_time(&SERIAL));
+        assert_eq!(plan.requests.iter().map(|request| request.serves.len()).sum::<usize>(), points.len(), "{name}");
+        assert!(plan.requests.iter().all(|request| (1..=most).contains(&request.ask.count)), "{name}");
+        assert!(!rules.even || plan.requests.iter().all(|request| request.ask.count % 2 == 0), "{name}");
+        let singly: Duration = points.iter().map(|point| SERIAL.of(Span::of(point, 0).ask())).sum();
+        assert!(plan.bus_time(&SERIAL) * 2 < singly, "{name}: {singly:?} one by one");
+    }
+}
+
 /// The least cost of any way to group the values, each group one request. Written without a thought of order or neighbourhood.
 fn least(spans: &[(u32, u32)], rules: Rules, cost: &LineCost, refusals: &[Refusal]) -> u64 {
     type Price<'a> = &'a dyn Fn(&[(u32, u32)]) -> Option<u64>;
