@@ -95,6 +95,11 @@ impl<'a> Connection<'a> {
         self.window.is_empty() && self.live.is_none() && self.backlog.is_none()
     }
 
+    /// Whether the broker has acknowledged the birth.
+    pub(super) fn is_welcomed(&self) -> bool {
+        self.welcomed
+    }
+
     /// Whether a message may be handed over, whatever it is.
     pub(super) fn admits_message(&self) -> bool {
         self.window.admits_message()

@@ -23,6 +23,7 @@ mod task;
 mod trouble;
 mod window;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -62,7 +63,7 @@ pub struct Forward {
     /// Small durable facts of some formats.
     pub notebook: Notebook,
     /// Content of the birth message.
-    pub about: About,
+    pub about: watch::Receiver<About>,
     /// Send what is held, say goodbye, and end as soon as nothing is held.
     pub finish: CancellationToken,
     /// End now.

@@ -108,8 +108,8 @@ impl Task {
 
     fn prepare(&self, broker: &Broker) -> Result<(Message, Wire), Trouble> {
         let Forward { uplink, gateway, about, clock, .. } = &self.forward;
-        let birth = json::birth(gateway, about, &clock.now()).map_err(|unfit| unsayable(&unfit))?;
-        let will = json::offline(gateway, about).map_err(|unfit| unsayable(&unfit))?;
+        let birth = json::birth(gateway, &about.borrow(), &clock.now()).map_err(|unfit| unsayable(&unfit))?;
+        let will = json::offline(gateway, &about.borrow()).map_err(|unfit| unsayable(&unfit))?;
         Ok((birth, Wire::new(uplink, broker, will, self.settings.no_progress.max(self.settings.connect))?))
     }
 
@@ -209,6 +209,8 @@ impl Hands<'_> {
         let silence = 2 * self.forward.uplink.keep_alive + self.settings.margin;
         let mut ticks = tokio::time::interval(self.settings.tick);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut about = self.forward.about.clone();
+        about.mark_unchanged();
         loop {
             let now = monotonic();
             connection.fill(now)?;
@@ -220,9 +222,17 @@ impl Hands<'_> {
                 () = self.forward.stop.cancelled() => return Ok(Told::Stop),
                 heard = connection.wire.next() => self.take(connection, heard?)?,
                 () = connection.session.changed(), if hungry => {}
+                Ok(()) = about.changed(), if connection.is_welcomed() && connection.admits_message() => self.renew(connection)?,
                 _ = ticks.tick() => self.look(connection, silence)?,
             }
         }
+    }
+
+    /// A reload has changed what the birth message says.
+    fn renew(&self, connection: &mut Connection<'_>) -> Result<(), Trouble> {
+        let Forward { gateway, about, clock, .. } = self.forward;
+        let birth = json::birth(gateway, &about.borrow(), &clock.now()).map_err(|unfit| unsayable(&unfit))?;
+        connection.publish(Freight::Status, birth, monotonic())
     }
 
     fn take(&mut self, connection: &mut Connection<'_>, heard: Heard) -> Result<(), Trouble> {
@@ -267,7 +277,7 @@ impl Hands<'_> {
     /// Says goodbye: the retained status, its acknowledgement, DISCONNECT.
     async fn part(&self, connection: &mut Connection<'_>) -> Result<(), Trouble> {
         let Forward { gateway, about, .. } = self.forward;
-        let offline = json::offline(gateway, about).map_err(|unfit| unsayable(&unfit))?;
+        let offline = json::offline(gateway, &about.borrow()).map_err(|unfit| unsayable(&unfit))?;
         while !connection.admits_message() {
             self.hear(connection).await?;
         }
