@@ -74,6 +74,7 @@ struct State {
     open: Vec<Sweep>,
     held: BTreeMap<Key, Arc<Batch>>,
     offered: BTreeSet<Key>,
+    aside: BTreeSet<Key>,
 }
 
 impl Spool {
@@ -213,12 +214,19 @@ impl Session {
     /// apart, counted and told, and offered again once a day.
     pub fn set_aside(&self, key: Key, why: &str) {
         let _ = why;
-        self.spool.lock().offered.insert(key);
+        self.spool.lock().aside.insert(key);
     }
 
     fn next(&self, wanted: impl Fn(&Batch) -> bool) -> Option<Arc<Batch>> {
         let mut state = self.spool.lock();
-        let found = state.held.values().find(|batch| !state.offered.contains(&batch.key) && wanted(batch)).cloned()?;
+        let found = state
+            .held
+            .values()
+            .find(|batch| {
+                let key = &batch.key;
+                !state.offered.contains(key) && !state.aside.contains(key) && wanted(batch)
+            })
+            .cloned()?;
         state.offered.insert(found.key);
         Some(found)
     }
