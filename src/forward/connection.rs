@@ -54,7 +54,7 @@ impl<'a> Connection<'a> {
     /// # Errors
     /// When the client does not take it.
     pub(super) fn fill(&mut self, now: Instant) -> Result<(), Trouble> {
-        while self.welcomed && self.window.admits_message() {
+        while self.welcomed && self.admits_message() {
             let Some((freight, message)) = self.outbox.next(&self.session, &mut self.window, &mut self.pace) else { break };
             self.publish(freight, message, now)?;
         }
@@ -63,7 +63,7 @@ impl<'a> Connection<'a> {
 
     /// Whether a batch that is offered now could be begun: only then is it worth waiting for one.
     pub(super) fn is_hungry(&self) -> bool {
-        self.welcomed && self.window.admits_message() && self.window.admits_batch()
+        self.welcomed && self.admits_message() && self.window.admits_batch()
     }
 
     /// Whether nothing waits for an acknowledgement.
@@ -78,7 +78,7 @@ impl<'a> Connection<'a> {
 
     /// Whether a message may be handed over, whatever it is.
     pub(super) fn admits_message(&self) -> bool {
-        self.window.admits_message()
+        self.wire.is_open() && self.window.admits_message()
     }
 
     /// The batch to blame for the end of this connection, if only one comes into question, and whether the broker had
