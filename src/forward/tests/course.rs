@@ -82,16 +82,6 @@ async fn live_readings_do_not_wait_behind_a_backlog() {
 }
 
 #[tokio::test]
-async fn a_batch_is_confirmed_only_when_all_of_its_parts_are() {
-    let shelf = Shelf::new();
-    shelf.take(1, &"x".repeat(5_000));
-    let broker = Broker::start(vec![Manner::Reversed(3)]).await;
-    let rig = shelf.start(uplink(&[broker.port]), brief());
-    rig.until_held(0).await;
-    assert_eq!(marks(broker.received().iter().filter(|message| message.acked)), BTreeSet::from([1]));
-}
-
-#[tokio::test]
 async fn publishes_of_a_mebibyte_survive_a_task_that_is_woken_all_the_time() {
     let shelf = Shelf::new();
     let large = "y".repeat(1 << 20);

@@ -29,7 +29,9 @@ async fn everything_arrives(manners: Vec<Manner>) -> Broker {
 async fn nothing_is_lost(manner: Manner, run: Duration) -> Broker {
     let broker = Broker::start(vec![manner]).await;
     let rig = Rig::start(uplink(&[broker.port]), brief());
-    (0..ALL).for_each(|mark| rig.take(mark, "x"));
+    // Large enough that batches of several sweeps go out in several messages.
+    let text = "x".repeat(700);
+    (0..ALL).for_each(|mark| rig.take(mark, &text));
     let end = monotonic() + run;
     broker.until("two connections", |broker| broker.connections() >= 2 || monotonic() > end).await;
     tokio::time::sleep(end.saturating_duration_since(monotonic())).await;
