@@ -82,6 +82,21 @@ async fn live_readings_do_not_wait_behind_a_backlog() {
 }
 
 #[tokio::test]
+async fn a_slow_link_is_not_filled_so_far_that_pings_are_missed() {
+    let broker = Broker::start(vec![Manner::Slow { piece: 4_000, pause: Duration::from_millis(20) }]).await;
+    let mut patient = brief();
+    patient.no_progress = Duration::from_secs(10);
+    let mut uplink = uplink(&[broker.port]);
+    uplink.keep_alive = Duration::from_secs(2);
+    let rig = Rig::start(uplink, patient);
+    broker.until("the birth", |broker| !broker.received().is_empty()).await;
+    let large = "x".repeat(40_000);
+    (0..40).for_each(|mark| rig.take(mark, &large));
+    rig.until_held(0).await;
+    assert_eq!(broker.connections(), 1, "{:?}", rig.board.snapshot().uplink);
+}
+
+#[tokio::test]
 async fn publishes_of_a_mebibyte_survive_a_task_that_is_woken_all_the_time() {
     let shelf = Shelf::new();
     let large = "y".repeat(1 << 20);
