@@ -172,6 +172,36 @@ async fn a_broker_that_refuses_every_batch_for_a_while_sets_none_aside() {
     assert_eq!(broker.connections(), 16);
 }
 
+/// One bad manner at random; what it does with the time and the identifiers is random, too.
+fn any_manner(random: &mut fastrand::Rng) -> Manner {
+    match random.u8(0..11) {
+        0 => Manner::Late(Duration::from_millis(random.u64(0..20))),
+        1 => Manner::Reversed(random.usize(2..25)),
+        2 => Manner::Twice,
+        3 => Manner::TwiceLate,
+        4 => Manner::Invents(random.u16(..)),
+        5 => Manner::Mute,
+        6 => Manner::MuteAfterBirth,
+        7 => Manner::HalfAck(random.usize(0..30)),
+        8 => Manner::HalfRead(random.usize(0..2000)),
+        9 => Manner::Refuses(random.u8(1..=255)),
+        _ => Manner::Slow { piece: random.usize(1..100), pause: Duration::from_millis(1) },
+    }
+}
+
+#[tokio::test]
+async fn whatever_brokers_do_in_whatever_order_everything_arrives_in_the_end() {
+    let seed = std::env::var("DISTRICTD_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    println!("seed {seed} (DISTRICTD_SEED={seed} repeats it)");
+    let mut random = fastrand::Rng::with_seed(seed);
+    for _ in 0..6 {
+        let mut manners: Vec<Manner> = (0..6).map(|_| any_manner(&mut random)).collect();
+        manners.push(Manner::Honest);
+        println!("{manners:?}");
+        everything_arrives(manners).await;
+    }
+}
+
 #[tokio::test]
 async fn a_link_that_fails_before_anything_is_acknowledged_is_not_blamed_on_a_batch() {
     let mut manners = vec![Manner::HalfRead(30); 8];
