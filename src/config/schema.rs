@@ -367,12 +367,11 @@ impl Shaper<'_> {
     fn nameless(&mut self, name: &str, node: &Node, section: Section) {
         let header = section.header();
         let title = format!("`{}` is {}, expected a table {header}", self.path.join("."), node.item.describe());
-        let finding = self.findings.error(Code::WrongType, &node.key, title);
-        finding.label("not a table");
-        if find(section, name).is_some() {
-            finding
-                .help(format!("`{name}` belongs under a header with a name: write {header} above it, with a name of your choice"));
-        }
+        let help = match find(section, name) {
+            Some(_) => format!("`{name}` belongs under a header with a name: write {header} above it, with a name of your choice"),
+            None => format!("write a header {header} with a name of your choice, and keys below it"),
+        };
+        self.findings.error(Code::WrongType, &node.key, title).label("not a table").help(help);
     }
 
     fn wrong_type(&mut self, node: &Node, key: &Key) {
