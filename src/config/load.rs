@@ -13,7 +13,7 @@ use toml::de::DeTable;
 use super::environment::Environment;
 use super::finding::{Code, Finding, Findings, Origin, Place, Severity, Sources};
 use super::model::Config;
-use super::schema::{self, Spoken};
+use super::shape::{self, Spoken};
 use super::tree::{self, Item, Table};
 use super::{layers, report, validate};
 
@@ -221,7 +221,7 @@ impl Reading {
     pub(super) fn finish(mut self, environment: &Environment) -> Loaded {
         let mut spoken = Spoken::default();
         for layer in &mut self.layers {
-            schema::shape(layer, &self.sources, &mut self.findings, &mut spoken);
+            shape::shape(layer, &self.sources, &mut self.findings, &mut spoken);
         }
         let tree = self.merge();
         let merged = tree::to_toml(&tree);

@@ -211,8 +211,9 @@ max-registers = 10
 
 #[test]
 fn a_mistake_in_a_profile_is_said_once_however_many_meters_use_it() {
-    let meters: String =
+    let meters: Vec<String> =
         (1..9).map(|n| format!("[meter.m{n}]\nbus = \"b\"\nunit = {n}\nevery = \"1s\"\nprofile = \"x\"\n")).collect();
+    let meters = meters.concat();
     let loaded = load(&format!(
         "[bus.b]\ntcp = \"h:502\"\n{meters}[profile.x.point.p]\nregister = \"input\"\naddress = 70000\ntype = \"u16\"\n"
     ));
