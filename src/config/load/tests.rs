@@ -168,7 +168,10 @@ fn the_hash_knows_values_and_not_how_they_were_typed() {
 fn the_kept_copy_is_the_same_configuration_with_the_environment_in_it() {
     let state = tempfile::tempdir().unwrap();
     let variables = environment(&[("DISTRICTD_GATEWAY__NAME", "from-outside"), ("DISTRICTD_UPLINK__BROKERS", "mqtt://a,mqtt://b")]);
-    let text = WHOLE.replace("invalid = 0xFFFF", "invalid = [0xFFFF, 1]").replace("unit = \"m\"", "unit = \"m \\\"\\\\ °\"");
+    let text = WHOLE
+        .replace("invalid = 0xFFFF", "invalid = [0xFFFF, 1]")
+        .replace("unit = \"m\"", "unit = \"m \\\"\\\\ °\"")
+        .replace("scale = 0.01", "scale = 0.12345678901234567");
     let loaded = load_texts(&[("a.toml", &text)], &variables);
     keep_last_good(state.path(), &loaded).unwrap();
     let other = environment(&[("DISTRICTD_GATEWAY__NAME", "somebody-else"), ("DISTRICTD_UPLINK__NONSENSE", "1")]);
