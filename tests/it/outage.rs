@@ -155,6 +155,7 @@ fn judge(relay: &Relay, account: &Account) {
     assert_eq!(sent.wrongs, Vec::<String>::new());
     assert_eq!(account.wrongs, Vec::<String>::new());
     assert_eq!(account.holes(), Vec::<String>::new());
+    assert_eq!(account.counted_twice("count"), Vec::<String>::new());
     assert_eq!(relay.traffic().look(|traffic| traffic.violations.clone()), Vec::<String>::new());
     for arrived in &sent.arrived {
         let sweep = &arrived.sweep;

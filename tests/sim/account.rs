@@ -183,6 +183,19 @@ impl Account {
         counts
     }
 
+    /// Counts that arrived under more than one key, though each was handed out once.
+    pub fn counted_twice(&self, point: &str) -> Vec<String> {
+        let mut seen: HashMap<(&str, u64), SweepKey> = HashMap::new();
+        let mut twice = Vec::new();
+        for arrived in &self.arrived {
+            let Some(count) = arrived.sweep.values.get(point).and_then(number) else { continue };
+            if let Some(first) = seen.insert((&arrived.sweep.meter, count), arrived.key) {
+                twice.push(format!("count {count} of {} arrived as {first:?} and as {:?}", arrived.sweep.meter, arrived.key));
+            }
+        }
+        twice
+    }
+
     /// Sweeps that arrived first as backlog.
     pub fn backlog(&self) -> usize {
         self.arrived.iter().filter(|arrived| arrived.replay).count()
