@@ -1,4 +1,14 @@
-//! Wires and time: one task per wire grants it to one dialogue at a time. To come.
+//! Wires and time: one task per wire grants it to one dialogue at a time.
+//!
+//! Always true here: one request is on a wire at a time; a sweep is appended before the next dialogue begins; a bus never ends by
+//! itself, it slows down. Deliberately absent: what registers mean (`driver`), where sweeps wait (`spool`), and brokers.
+
+mod answer;
+mod cost;
+mod doubt;
+mod link;
+mod modbus;
+mod source;
 
 use std::sync::Arc;
 
