@@ -9,9 +9,9 @@
 //!   request joins the doubts.
 //!
 //! A doubt ends after [`FORGOTTEN`] at the latest: a meter whose layout admits no canary is not lost for ever. Deliberately absent:
-//! wires and waiting. Modbus TCP numbers its frames and needs none of this.
+//! wires and waiting. Modbus TCP numbers its frames and needs only [`Numbers`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::cost::data_bytes;
@@ -20,6 +20,9 @@ use crate::driver::Ask;
 
 /// No answer is believed to be later than this.
 pub(super) const FORGOTTEN: Duration = Duration::from_secs(60);
+
+/// So many doubtful numbers are kept: more failures within a minute than any time-out of a working line allows.
+const MOST_NUMBERS: usize = 1024;
 
 /// What can be told from an answer on RTU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +77,29 @@ impl Doubts {
             self.answered(unit);
         }
         !ambiguous
+    }
+}
+
+/// The same for Modbus TCP, whose answers carry the number of their request. The library counts each connection from zero, so that an
+/// answer which a gateway delivers to the next connection could bear the number of another request: such numbers are passed over.
+#[derive(Debug, Default)]
+pub(super) struct Numbers(VecDeque<(u16, Instant)>);
+
+impl Numbers {
+    /// Whether an answer of this number may still be under way.
+    pub(super) fn is_doubtful(&mut self, number: u16, now: Instant) -> bool {
+        while self.0.front().is_some_and(|(_, since)| now.saturating_duration_since(*since) >= FORGOTTEN) {
+            self.0.pop_front();
+        }
+        self.0.iter().any(|(doubtful, _)| *doubtful == number)
+    }
+
+    /// A request of this number was not answered.
+    pub(super) fn doubt(&mut self, number: u16, now: Instant) {
+        if self.0.len() >= MOST_NUMBERS {
+            self.0.pop_front();
+        }
+        self.0.push_back((number, now));
     }
 }
 
@@ -168,6 +194,14 @@ mod tests {
         doubts.doubt(1, block, now);
         assert_ne!(doubts.next(1, block, now + FORGOTTEN - Duration::from_millis(1)), Some(block));
         assert_eq!(doubts.next(1, block, now + FORGOTTEN), Some(block));
+    }
+
+    #[test]
+    fn the_number_of_a_lost_request_is_passed_over_for_a_minute() {
+        let (mut numbers, now) = (Numbers::default(), monotonic());
+        numbers.doubt(0, now);
+        assert!(numbers.is_doubtful(0, now) && !numbers.is_doubtful(1, now));
+        assert!(!numbers.is_doubtful(0, now + FORGOTTEN));
     }
 
     fn asks() -> impl Strategy<Value = Ask> {

@@ -19,7 +19,7 @@ use tokio_modbus::{ExceptionCode, Request, Response, Slave};
 
 use super::answer::{Body, SMALLEST_FRAME, is_proper};
 use super::cost::Pace;
-use super::doubt::Doubts;
+use super::doubt::{Doubts, Numbers};
 use super::link::trouble::Trouble;
 use super::link::{Link, Unsettled};
 use super::source::Source;
@@ -54,10 +54,11 @@ pub(super) struct Master {
     quarantine: Duration,
     port: Option<Port>,
     doubts: Doubts,
+    numbers: Numbers,
     /// Silence that the meter asked last wants after its answer.
     pause: Duration,
     /// Asked last; what comes unasked is believed to be an answer to it.
-    last: Option<(u8, Ask)>,
+    last: Option<Sent>,
     /// Whether the exchange with `last` is not over: it was cut short from outside.
     unfinished: bool,
     /// Whether the line must be drained for so long before anything is sent.
@@ -68,9 +69,23 @@ pub(super) struct Master {
 
 struct Port {
     link: Link,
-    context: Option<Context>,
+    context: Option<Numbered>,
     /// Whether an answer came over this connection.
     proven: bool,
+}
+
+/// A request as it went out; the number is that of Modbus TCP.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    unit: u8,
+    ask: Ask,
+    number: u16,
+}
+
+/// The library's context, and the transaction number it will use next: it counts from zero and wraps.
+struct Numbered {
+    context: Context,
+    next: u16,
 }
 
 /// What became of one frame sent.
@@ -89,6 +104,9 @@ enum Failure {
     Down,
 }
 
+/// What the library says, or why it says nothing.
+type Answered = Result<Result<Response, ExceptionCode>, Failure>;
+
 impl Master {
     /// A master of the configured wire, which is not opened yet.
     pub(super) fn new(bus: &Bus, source: Source) -> Self {
@@ -102,6 +120,7 @@ impl Master {
             quarantine: bus.quarantine,
             port: None,
             doubts: Doubts::default(),
+            numbers: Numbers::default(),
             pause: Duration::ZERO,
             last: None,
             unfinished: false,
@@ -199,9 +218,11 @@ impl Master {
 
     /// An answer to what was asked last may still be under way.
     fn doubt_last(&mut self) {
-        match (self.framing, self.last) {
-            (Framing::Rtu, Some((unit, ask))) => self.doubts.doubt(unit, ask, monotonic()),
-            (Framing::Rtu | Framing::Tcp, _) => {}
+        if let Some(last) = self.last {
+            match self.framing {
+                Framing::Rtu => self.doubts.doubt(last.unit, last.ask, monotonic()),
+                Framing::Tcp => self.numbers.doubt(last.number, monotonic()),
+            }
         }
         self.drop_context();
     }
@@ -262,27 +283,30 @@ impl Master {
     async fn exchange(&mut self, unit: u8, ask: Ask) -> Outcome {
         let Some(port) = &mut self.port else { return Outcome::Failed(Fault::LineDown) };
         let (link, was_proven) = (port.link.clone(), port.proven);
-        let mut context = port.context.take().unwrap_or_else(|| attach(self.framing, &link));
+        let mut numbered = port.context.take().unwrap_or_else(|| Numbered::attach(self.framing, &link));
+        if self.framing == Framing::Tcp {
+            numbered.pass_over(&mut self.numbers).await;
+        }
         self.counts.requests += 1;
-        self.last = Some((unit, ask));
+        self.last = Some(Sent { unit, ask, number: numbered.next });
         self.unfinished = true;
         link.begin();
-        context.set_slave(Slave(unit));
-        let (first, rest) = (self.pace.first_byte(ask, self.timeout), self.pace.rest(ask, self.timeout));
-        let answer = call(&mut context, &link, ask, first, rest).await;
+        let limits = (self.pace.first_byte(ask, self.timeout), self.pace.rest(ask, self.timeout));
+        let answer = numbered.call(&link, unit, ask, limits).await;
         self.unfinished = false;
-        let failure = match self.judged(&link, unit, ask, answer) {
+        match self.judged(&link, unit, ask, answer) {
             Ok(outcome) => {
-                self.keep(context);
-                return outcome;
+                self.keep(numbered);
+                outcome
             }
-            Err(failure) => failure,
-        };
-        drop(context);
-        self.after(failure, &link, was_proven).await
+            Err(failure) => {
+                drop(numbered);
+                self.after(failure, &link, was_proven).await
+            }
+        }
     }
 
-    fn keep(&mut self, context: Context) {
+    fn keep(&mut self, context: Numbered) {
         if let Some(port) = &mut self.port {
             port.context = Some(context);
             port.proven = true;
@@ -290,13 +314,7 @@ impl Master {
     }
 
     /// Turns what the library made of the answer into what it is worth.
-    fn judged(
-        &mut self,
-        link: &Link,
-        unit: u8,
-        ask: Ask,
-        answer: Result<Result<Response, ExceptionCode>, Failure>,
-    ) -> Result<Outcome, Failure> {
+    fn judged(&mut self, link: &Link, unit: u8, ask: Ask, answer: Answered) -> Result<Outcome, Failure> {
         let proper = |body: Body<'_>| link.heard(|heard| is_proper(self.framing, heard, unit, ask, body));
         match answer? {
             Err(code) if proper(Body::Refusal(code.into())) => {
@@ -352,29 +370,37 @@ impl Master {
     }
 }
 
-fn attach(framing: Framing, link: &Link) -> Context {
-    match framing {
-        Framing::Tcp => tcp::attach_slave(link.clone(), Slave(0)),
-        Framing::Rtu => rtu::attach_slave(link.clone(), Slave(0)),
+impl Numbered {
+    fn attach(framing: Framing, link: &Link) -> Self {
+        let context = match framing {
+            Framing::Tcp => tcp::attach_slave(link.clone(), Slave(0)),
+            Framing::Rtu => rtu::attach_slave(link.clone(), Slave(0)),
+        };
+        Self { context, next: 0 }
     }
-}
 
-/// The library's call under two time-outs: one for the first byte, another for the rest once a byte has come.
-async fn call(
-    context: &mut Context,
-    link: &Link,
-    ask: Ask,
-    first: Duration,
-    rest: Duration,
-) -> Result<Result<Response, ExceptionCode>, Failure> {
-    let call = context.call(request(ask));
-    tokio::pin!(call);
-    let answer = match timeout(first, &mut call).await {
-        Ok(answer) => answer,
-        Err(_) if !link.has_heard() => return Err(Failure::Silence),
-        Err(_) => timeout(rest, call).await.map_err(|_| Failure::Garbage)?,
-    };
-    answer.map_err(|_| if link.down().is_some() { Failure::Down } else { Failure::Garbage })
+    /// Uses up doubtful numbers: the library draws a number before it finds that a request is too long to be sent.
+    async fn pass_over(&mut self, numbers: &mut Numbers) {
+        while numbers.is_doubtful(self.next, monotonic()) {
+            let unsendable = Request::Custom(0x41, vec![0; 254].into());
+            let _ = self.context.call(unsendable).await;
+            self.next = self.next.wrapping_add(1);
+        }
+    }
+
+    /// The library's call under two time-outs: one for the first byte, another for the rest once a byte has come.
+    async fn call(&mut self, link: &Link, unit: u8, ask: Ask, (first, rest): (Duration, Duration)) -> Answered {
+        self.next = self.next.wrapping_add(1);
+        self.context.set_slave(Slave(unit));
+        let call = self.context.call(request(ask));
+        tokio::pin!(call);
+        let answer = match timeout(first, &mut call).await {
+            Ok(answer) => answer,
+            Err(_) if !link.has_heard() => return Err(Failure::Silence),
+            Err(_) => timeout(rest, call).await.map_err(|_| Failure::Garbage)?,
+        };
+        answer.map_err(|_| if link.down().is_some() { Failure::Down } else { Failure::Garbage })
+    }
 }
 
 fn request(ask: Ask) -> Request<'static> {
@@ -391,3 +417,8 @@ fn is_legal(ask: Ask) -> bool {
     let most = if ask.table.is_bits() { 2000 } else { 125 };
     (1..=most).contains(&ask.count) && u32::from(ask.address) + u32::from(ask.count) <= 65_536
 }
+
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod tests;

@@ -36,3 +36,11 @@ impl Ports {
         Ok(Box::new(port))
     }
 }
+
+/// A pseudo terminal: the far end, the path to open, and a handle that keeps the far end readable while nobody has it open.
+pub(in crate::bus) fn pseudo_terminal() -> (impl Stream, std::path::PathBuf, impl Sized) {
+    use tokio_serial::SerialPort as _;
+    let (far, near) = tokio_serial::SerialStream::pair().unwrap();
+    let path = near.name().unwrap().into();
+    (far, path, near)
+}
