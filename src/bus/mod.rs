@@ -8,15 +8,22 @@ mod cost;
 mod doubt;
 mod link;
 mod modbus;
+mod report;
+mod schedule;
 mod source;
+mod task;
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use source::Source;
+use task::Task;
+
 use crate::clock::Clock;
 use crate::config::model;
+use crate::driver;
 use crate::notebook::Notebook;
 use crate::reading::{Append, Sweep};
 use crate::status::BusReporter;
@@ -54,6 +61,7 @@ pub struct Bus {
 impl Bus {
     /// Polls until `stop` is cancelled. Never gives up on the wire: it slows down.
     pub async fn run(self) {
-        self.stop.cancelled().await;
+        let source = Source::Line(self.model.line.clone());
+        Task::new(self, source, driver::modbus::poll).run().await;
     }
 }

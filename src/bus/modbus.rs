@@ -139,11 +139,6 @@ impl Master {
         self.reopen().await
     }
 
-    /// Whether the wire is there as far as is known.
-    pub(super) fn is_open(&self) -> bool {
-        self.trouble.is_none()
-    }
-
     /// Why the wire is not there.
     pub(super) fn trouble(&self) -> Option<&Trouble> {
         self.trouble.as_ref()
@@ -419,6 +414,6 @@ fn is_legal(ask: Ask) -> bool {
 }
 
 #[cfg(test)]
-mod hostile;
+pub(super) mod hostile;
 #[cfg(test)]
 mod tests;

@@ -158,7 +158,7 @@ impl Slave {
 }
 
 /// CRC-16/MODBUS (Modbus over Serial Line V1.02, 6.2.2).
-pub(super) fn crc(bytes: &[u8]) -> u16 {
+pub(in crate::bus) fn crc(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xFFFF, |crc, byte| {
         (0..8).fold(crc ^ u16::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xA001 } else { crc >> 1 })
     })
