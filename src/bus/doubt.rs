@@ -192,7 +192,7 @@ mod tests {
         let (mut doubts, now) = (Doubts::default(), monotonic());
         let block = ask(Table::Input, 2);
         doubts.doubt(1, block, now);
-        assert_ne!(doubts.next(1, block, now + FORGOTTEN - Duration::from_millis(1)), Some(block));
+        assert_ne!(doubts.next(1, block, now + FORGOTTEN.mul_f64(0.999)), Some(block));
         assert_eq!(doubts.next(1, block, now + FORGOTTEN), Some(block));
     }
 

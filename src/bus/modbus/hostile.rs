@@ -49,7 +49,8 @@ pub(super) fn value(unit: u8, function: u8, address: u16, moment: u64) -> u16 {
     let mixed =
         (u64::from(unit) << 56 | u64::from(function) << 48 | u64::from(address) << 32) ^ moment.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    (mixed >> 40) as u16
+    let [a, b, ..] = mixed.to_be_bytes();
+    u16::from_be_bytes([a, b])
 }
 
 impl Slave {
@@ -142,14 +143,14 @@ impl Slave {
     fn frame(&self, header: &[u8], unit: u8, function: u8, address: u16, count: u16, moment: u64) -> Vec<u8> {
         let mut pdu = vec![unit, function];
         let data: Vec<u8> = if function < 3 {
-            (0..count.div_ceil(8)).map(|i| value(unit, function, address + i, moment) as u8).collect()
+            (0..count.div_ceil(8)).map(|i| value(unit, function, address + i, moment).to_be_bytes()[1]).collect()
         } else {
             (0..count).flat_map(|i| value(unit, function, address.wrapping_add(i), moment).to_be_bytes()).collect()
         };
-        pdu.push(data.len() as u8);
+        pdu.push(u8::try_from(data.len()).unwrap());
         pdu.extend(data);
         if self.manner.framing == Framing::Tcp {
-            let length = (pdu.len() as u16).to_be_bytes();
+            let length = u16::try_from(pdu.len()).unwrap().to_be_bytes();
             return [&header[..4], &length[..], &pdu[..]].concat();
         }
         pdu.extend(crc(&pdu).to_le_bytes());

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
-use super::hostile::{Manner, Seen, Slave, crc, value};
+use super::hostile::{Manner, Seen, Slave, value};
 use super::*;
 use crate::bus::answer::function;
 use crate::bus::link::scripted::{Ports, pseudo_terminal};
