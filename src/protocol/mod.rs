@@ -1,1 +1,3 @@
-//! To come.
+//! Pure decoders: from bytes on the wire to named values.
+
+pub mod mbus;
