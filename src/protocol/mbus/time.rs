@@ -1,14 +1,15 @@
 //! Points in time of EN 13757-3, annex A: types F, G, I and J.
 //!
-//! Always true here: a point in time is given out only when it can be one; "every day" and the like are kept as such and printed as
-//! `*`. Deliberately absent: time zones. A meter tells its own local time, at best with a flag for summer time.
+//! Always true here: a point in time says whether it is valid, that is not marked otherwise and one that exists; an invalid one
+//! still shows the digits sent. "Every day" and the like are kept as such and printed as `*`. Deliberately absent: time zones. A
+//! meter tells its own local time, at best with a flag for summer time.
 
 use std::fmt;
 
 /// A field of a point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// This one.
+    /// This one, within its range if the point in time is valid.
     Is(u16),
     /// Every one: the point in time recurs.
     Every,
@@ -45,89 +46,106 @@ pub struct Moment {
     pub clock: Option<Clock>,
     /// The meter says that summer time holds.
     pub summer: bool,
+    /// Not marked invalid, and every field within its range.
+    pub valid: bool,
 }
 
 impl Moment {
-    /// Reads 2 (type G), 3 (J), 4 (F) or 6 bytes (I), the low byte first. `None`: marked invalid, or no point in time.
+    /// Reads 2 (type G), 3 (J), 4 (F) or 6 bytes (I), the low byte first. `None`: another length, or all ones, which is the mark
+    /// for "no point in time".
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        match *bytes {
-            [d0, d1] => Some(Self { date: Some(date(d0, d1, 0)?), clock: None, summer: false }),
-            [second, minute, hour] => Some(Self { date: None, clock: Some(clock(hour, minute, second)?), summer: false }),
+        let moment = match *bytes {
+            [d0, d1] => Self { date: Some(date(d0, d1, 0)), clock: None, summer: false, valid: true },
+            [second, minute, hour] => {
+                Self { date: None, clock: Some(clock(hour, minute, second)), summer: false, valid: minute & 0x80 == 0 }
+            }
             [minute, hour, d0, d1] => type_f(minute, hour, d0, d1),
             [second, minute, hour, d0, d1, _week] => type_i(second, minute, hour, d0, d1),
-            _ => None,
-        }
+            _ => return None,
+        };
+        let ones = bytes.iter().all(|byte| *byte == u8::MAX);
+        (!ones).then(|| Self { valid: moment.valid && moment.exists(), ..moment })
+    }
+
+    fn exists(&self) -> bool {
+        self.date.is_none_or(Date::exists) && self.clock.is_none_or(Clock::exists)
     }
 }
 
 /// Bit 7 of the minutes: invalid. Bits 5 and 6 of the hours: hundreds of years since 1900. Bit 7 of the hours: summer time.
-fn type_f(minute: u8, hour: u8, d0: u8, d1: u8) -> Option<Moment> {
-    if minute & 0x80 != 0 {
-        return None;
-    }
-    let clock = clock(hour, minute, 0)?;
-    Some(Moment { date: Some(date(d0, d1, hour >> 5 & 0x03)?), clock: Some(clock), summer: hour & 0x80 != 0 })
+fn type_f(minute: u8, hour: u8, d0: u8, d1: u8) -> Moment {
+    let date = date(d0, d1, hour >> 5 & 0x03);
+    Moment { date: Some(date), clock: Some(clock(hour, minute, 0)), summer: hour & 0x80 != 0, valid: minute & 0x80 == 0 }
 }
 
 /// Bit 7 of the minutes: invalid. Bit 6 of the seconds: summer time.
-fn type_i(second: u8, minute: u8, hour: u8, d0: u8, d1: u8) -> Option<Moment> {
-    if minute & 0x80 != 0 {
-        return None;
-    }
-    let clock = clock(hour, minute, second)?;
-    Some(Moment { date: Some(date(d0, d1, 0)?), clock: Some(clock), summer: second & 0x40 != 0 })
+fn type_i(second: u8, minute: u8, hour: u8, d0: u8, d1: u8) -> Moment {
+    let date = date(d0, d1, 0);
+    Moment { date: Some(date), clock: Some(clock(hour, minute, second)), summer: second & 0x40 != 0, valid: minute & 0x80 == 0 }
 }
 
 /// The 16 bits that types F, G and I share: day, month and the year cut in two.
-fn date(d0: u8, d1: u8, hundreds: u8) -> Option<Date> {
-    let year = u16::from(d0 >> 5 | (d1 >> 4) << 3);
-    let month = part(u16::from(d1 & 0x0F), 15, 1, 12)?;
-    let day = part(u16::from(d0 & 0x1F), 0, 1, 31)?;
-    let year = match year {
+fn date(d0: u8, d1: u8, hundreds: u8) -> Date {
+    let year = match u16::from(d0 >> 5 | (d1 >> 4) << 3) {
         127 => Part::Every,
-        0..=99 => Part::Is(full_year(year, hundreds)),
-        _ => return None,
+        year => Part::Is(full_year(year, hundreds)),
     };
-    let all = (year, month) == (Part::Every, Part::Every);
-    (!all && day_exists(year, month, day)).then_some(Date { year, month, day })
+    Date { year, month: part(d1 & 0x0F, 15), day: part(d0 & 0x1F, 0).or_day_of(d1) }
 }
 
-/// Meters without the hundreds mean 1981 to 2080 (EN 13757-3, annex A, type F).
+/// Meters without the hundreds mean 1981 to 2080 (EN 13757-3, annex A, type F). Above 99 it is no year and stays as it is.
 fn full_year(year: u16, hundreds: u8) -> u16 {
     match hundreds {
+        _ if year > 99 => year,
         0 if year <= 80 => 2000 + year,
         hundreds => 1900 + 100 * u16::from(hundreds) + year,
     }
 }
 
-fn day_exists(year: Part, month: Part, day: Part) -> bool {
-    let (Part::Is(month), Part::Is(day)) = (month, day) else { return true };
-    let leap = match year {
-        Part::Is(year) => year % 4 == 0 && (year % 100 != 0 || year % 400 == 0),
-        Part::Every => true,
-    };
-    let days = match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    };
-    day <= days
+fn clock(hour: u8, minute: u8, second: u8) -> Clock {
+    Clock { hour: part(hour & 0x1F, 31), minute: part(minute & 0x3F, 63), second: part(second & 0x3F, 63) }
 }
 
-fn clock(hour: u8, minute: u8, second: u8) -> Option<Clock> {
-    Some(Clock {
-        hour: part(u16::from(hour & 0x1F), 31, 0, 23)?,
-        minute: part(u16::from(minute & 0x3F), 63, 0, 59)?,
-        second: part(u16::from(second & 0x3F), 63, 0, 59)?,
-    })
+fn part(value: u8, every: u8) -> Part {
+    if value == every { Part::Every } else { Part::Is(u16::from(value)) }
 }
 
-fn part(value: u16, every: u16, least: u16, greatest: u16) -> Option<Part> {
-    match value {
-        value if value == every => Some(Part::Every),
-        value if (least..=greatest).contains(&value) => Some(Part::Is(value)),
-        _ => None,
+impl Part {
+    /// Day 0 is "every day", but without a month it is no day at all: an empty field of a meter that never set it.
+    fn or_day_of(self, d1: u8) -> Self {
+        if d1 & 0x0F == 0 && self == Self::Every { Self::Is(0) } else { self }
+    }
+
+    fn within(self, least: u16, greatest: u16) -> bool {
+        match self {
+            Self::Is(value) => (least..=greatest).contains(&value),
+            Self::Every => true,
+        }
+    }
+}
+
+impl Date {
+    fn exists(self) -> bool {
+        self.year.within(1900, 2299) && self.month.within(1, 12) && self.day.within(1, self.days_of_month())
+    }
+
+    fn days_of_month(self) -> u16 {
+        let leap = match self.year {
+            Part::Is(year) => year % 4 == 0 && (year % 100 != 0 || year % 400 == 0),
+            Part::Every => true,
+        };
+        match self.month {
+            Part::Is(2) if leap => 29,
+            Part::Is(2) => 28,
+            Part::Is(4 | 6 | 9 | 11) => 30,
+            _ => 31,
+        }
+    }
+}
+
+impl Clock {
+    fn exists(self) -> bool {
+        self.hour.within(0, 23) && self.minute.within(0, 59) && self.second.within(0, 59)
     }
 }
 

@@ -1,7 +1,7 @@
 //! From the bytes of a record to its value: binary, BCD, float, and the variable length of LVAR (EN 13757-3, annex A and 6.5).
 //!
 //! Always true here: the digits sent are the digits given; a power of ten moves the point and rounds nothing. What marks "no value",
-//! and what is no number at all, becomes [`Value::Missing`] with its reason. Deliberately absent: names and units.
+//! and what is no number at all, becomes [`Value::Missing`] with its reason; a date that is none keeps its digits with a bad quality. Deliberately absent: names and units.
 
 use std::borrow::Cow;
 
@@ -112,11 +112,14 @@ fn unsigned_value(number: u64, scale: Scale) -> Decoded {
     }
 }
 
+/// A point in time that is marked invalid or does not exist keeps its digits, for the eyes of a technician, with a bad quality.
 fn moment(data: &[u8]) -> Decoded {
-    match Moment::read(data) {
-        Some(moment) => Decoded { moment: Some(moment), ..Decoded::good(Value::Text(moment.to_string().into())) },
-        None => Decoded::missing(Reason::Invalid, Some(Problem::NoMoment)),
+    let Some(moment) = Moment::read(data) else { return Decoded::missing(Reason::Invalid, Some(Problem::NoMoment)) };
+    let text = Decoded { moment: Some(moment), ..Decoded::good(Value::Text(moment.to_string().into())) };
+    if moment.valid {
+        return text;
     }
+    Decoded { quality: Quality::Bad(Reason::Invalid), problem: Some(Problem::NoMoment), ..text }
 }
 
 /// Two digits a byte, the low one first; F in the place of the highest digit is a minus (EN 13757-3, annex A, type A).

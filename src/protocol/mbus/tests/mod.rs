@@ -2,9 +2,8 @@
 
 mod vectors;
 
-use super::frame::{self, Next, Wire};
 use super::*;
-use crate::reading::{Quality, Reason, Value};
+use crate::reading::Value;
 
 /// Hex digits in any grouping; what stands behind `--` on a line says what the bytes are.
 fn bytes(hex: &str) -> Vec<u8> {
