@@ -33,7 +33,8 @@ impl fmt::Debug for Key {
 pub struct Secrets<'a> {
     /// The meter's key.
     pub key: Option<&'a Key>,
-    /// Who was asked: needed for enciphered answers with the short header (CI 7A), which do not tell.
+    /// Who was asked: needed for enciphered answers with the short header (CI 7A), which do not tell. The caller vouches for it: a
+    /// wrong number with the right key spoils the first block and passes the check.
     pub identity: Option<&'a Identity>,
 }
 

@@ -66,14 +66,8 @@ pub(super) struct Dib {
 /// `None`: the bytes end within it.
 pub(super) fn read(bytes: &[u8]) -> Option<Dib> {
     let dif = *bytes.first()?;
-    let mut dib = Dib {
-        field: field(dif),
-        function: function(dif),
-        storage: u64::from(dif >> 6 & 1),
-        tariff: 0,
-        subunit: 0,
-        extensions: 0,
-    };
+    let mut dib =
+        Dib { field: field(dif), function: function(dif), storage: u64::from(dif >> 6 & 1), tariff: 0, subunit: 0, extensions: 0 };
     let mut more = dif & 0x80 != 0;
     while more {
         let dife = *bytes.get(dib.extensions + 1)?;

@@ -195,7 +195,11 @@ impl Status {
         let application = ["", "application busy", "application error", "abnormal condition"];
         let mut words: Vec<_> = application.get(usize::from(self.application())).into_iter().copied().collect();
         words.retain(|word| !word.is_empty());
-        let flags = [(self.power_low(), "power low"), (self.permanent_error(), "permanent error"), (self.temporary_error(), "temporary error")];
+        let flags = [
+            (self.power_low(), "power low"),
+            (self.permanent_error(), "permanent error"),
+            (self.temporary_error(), "temporary error"),
+        ];
         words.extend(flags.into_iter().filter(|(set, _)| *set).map(|(_, word)| word));
         words
     }

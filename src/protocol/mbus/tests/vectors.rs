@@ -17,7 +17,8 @@ fn captures(folder: &str) -> Vec<(String, Vec<u8>, Json)> {
         println!("no captures in {}: skipped", folder.display());
         return Vec::new();
     };
-    let mut names: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "hex")).collect();
+    let mut names: Vec<_> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "hex")).collect();
     names.sort();
     names.iter().map(|path| capture(path)).collect()
 }
@@ -26,14 +27,6 @@ fn capture(path: &Path) -> (String, Vec<u8>, Json) {
     let hex = std::fs::read_to_string(path).unwrap();
     let json = std::fs::read_to_string(path.with_extension("json")).unwrap();
     (path.file_stem().unwrap().to_string_lossy().into_owned(), bytes(&hex), serde_json::from_str(&json).unwrap())
-}
-
-fn telegram(frame: &[u8]) -> Telegram {
-    let frame = Frame::decode(frame).unwrap();
-    match decode(&frame, Secrets::default()) {
-        Ok(Answer::Telegram(telegram)) => telegram,
-        other => panic!("{other:?}"),
-    }
 }
 
 /// Value and unit of a record as libmbus normalises them: durations in seconds.
@@ -122,7 +115,9 @@ fn shown(record: &Record) -> String {
 }
 
 fn expected(record: &Record, raw: &str, norm: &str) -> String {
-    let (Ok(_), Ok(number)) = (raw.parse::<f64>(), norm.parse::<f64>().or_else(|_| raw.parse::<f64>())) else { return raw.to_owned() };
+    let (Ok(_), Ok(number)) = (raw.parse::<f64>(), norm.parse::<f64>().or_else(|_| raw.parse::<f64>())) else {
+        return raw.to_owned();
+    };
     match normalised(record).0 {
         // A float whose point was moved: libmbus prints six digits of one and of the other, neither of which are the digits sent.
         Some(ours) if raw.contains('.') && close(ours, number) => shown(record),
