@@ -278,14 +278,12 @@ fn resume(buffer: &[u8], from: usize) -> usize {
     (0..rest.len()).find(|at| begins(rest.get(*at..).unwrap_or_default())).map_or(buffer.len(), |at| from + at)
 }
 
-/// Whether a short or long frame, or the beginning of one, stands here. A long one with a wrong sum counts, so that it is told.
+/// Whether a short or long frame, or the beginning of one, stands here. A long one counts by its two start bytes alone, so that a
+/// wrong length or sum is told.
 fn begins(bytes: &[u8]) -> bool {
-    match (bytes.first(), Frame::read(bytes)) {
-        (Some(&LONG), Err(FrameError::SecondStart { .. } | FrameError::LengthTooSmall { .. } | FrameError::Lengths { .. })) => {
-            bytes.get(3) == Some(&LONG)
-        }
-        (Some(&LONG), _) => true,
-        (Some(&SHORT), Ok(_) | Err(FrameError::Truncated { .. })) => true,
+    match bytes.first() {
+        Some(&LONG) => bytes.get(3).is_none_or(|second| *second == LONG),
+        Some(&SHORT) => matches!(Frame::read(bytes), Ok(_) | Err(FrameError::Truncated { .. })),
         _ => false,
     }
 }

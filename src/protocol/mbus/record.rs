@@ -13,7 +13,7 @@ use super::text;
 use super::time::Moment;
 use super::value::{self, Decoded, Scale};
 use super::vif::qualifier::Qualifier;
-use super::vif::{self, RESERVED, Vib};
+use super::vif::{self, PLAIN_TEXT, RESERVED, Vib};
 use crate::reading::{Quality, Reason, Value};
 
 /// DIF: the maker's own data, to the end.
@@ -149,9 +149,12 @@ impl Record {
     }
 
     /// The record as a name for a point: `energy`, `energy_tariff_1`, `power_max_storage_2`, `voltage_l1`. Stable between releases;
-    /// unique within a telegram as far as the meter's own coding is.
+    /// unique within a telegram as far as the meter's own coding is. A plain unit is part of it: `plain_cust_id`.
     pub fn point_name(&self) -> String {
         let mut name = self.name.to_owned();
+        if self.name == PLAIN_TEXT {
+            name = "plain_".to_owned() + &text::word(&self.unit);
+        }
         for qualifier in &self.qualifiers {
             name = name + "_" + &qualifier.word();
         }
@@ -163,7 +166,7 @@ impl Record {
         };
         let places = [("subunit", u64::from(self.subunit)), ("tariff", u64::from(self.tariff)), ("storage", self.storage)];
         for (word, number) in places.into_iter().filter(|(_, number)| *number != 0) {
-            name += &format!("_{word}_{number}");
+            name = name + "_" + word + "_" + &number.to_string();
         }
         name
     }

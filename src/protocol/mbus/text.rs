@@ -25,3 +25,9 @@ pub(super) fn hex<'a>(bytes: impl ExactSizeIterator<Item = &'a u8>) -> String {
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| matches!(byte, 0x20..=0x7E | 0xA0..=0xFF))
 }
+
+/// A text as part of a name: lower-case letters and digits, `_` for whatever stands between them.
+pub(super) fn word(text: &str) -> String {
+    let parts = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join("_").to_ascii_lowercase()
+}

@@ -90,7 +90,7 @@ fn date(d0: u8, d1: u8, hundreds: u8) -> Date {
         127 => Part::Every,
         year => Part::Is(full_year(year, hundreds)),
     };
-    Date { year, month: part(d1 & 0x0F, 15), day: part(d0 & 0x1F, 0).or_day_of(d1) }
+    Date { year, month: part(d1 & 0x0F, 15), day: part(d0 & 0x1F, 0).in_month(d1 & 0x0F) }
 }
 
 /// Meters without the hundreds mean 1981 to 2080 (EN 13757-3, annex A, type F). Above 99 it is no year and stays as it is.
@@ -112,8 +112,8 @@ fn part(value: u8, every: u8) -> Part {
 
 impl Part {
     /// Day 0 is "every day", but without a month it is no day at all: an empty field of a meter that never set it.
-    fn or_day_of(self, d1: u8) -> Self {
-        if d1 & 0x0F == 0 && self == Self::Every { Self::Is(0) } else { self }
+    fn in_month(self, month: u8) -> Self {
+        if month == 0 && self == Self::Every { Self::Is(0) } else { self }
     }
 
     fn within(self, least: u16, greatest: u16) -> bool {

@@ -68,12 +68,11 @@ pub(super) fn variable_length(lvar: u8, left: usize) -> Option<usize> {
     let low = usize::from(lvar & 0x0F);
     match lvar {
         0x00..=0xBF => Some(usize::from(lvar)),
-        0xC0..=0xEF => Some(low),
+        0xC0..=0xEF | 0xF7..=0xFA => Some(low),
         0xF4 if left < 32 => Some(4),
         0xF0..=0xF4 => Some(4 * (low + 4)),
         0xF5 => Some(48),
         0xF6 => Some(64),
-        0xF7..=0xFA => Some(low),
         _ => None,
     }
 }
@@ -133,7 +132,7 @@ fn bcd(data: &[u8], negative: bool, scale: Scale) -> Decoded {
         }
         number = number * 10 + i128::from(digit);
     }
-    scaled(if negative != minus { -number } else { number }, 0, scale)
+    scaled(if negative == minus { number } else { -number }, 0, scale)
 }
 
 /// A float whose point is moved is given as the shortest decimal that stands for it, so that no digits appear that were not sent.

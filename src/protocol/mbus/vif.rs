@@ -75,6 +75,9 @@ fn long_duration(name: &'static str, code: u8) -> Meaning {
     number(name, unit, 0)
 }
 
+/// Name of values whose unit the meter spells out.
+pub(super) const PLAIN_TEXT: &str = "plain_text";
+
 /// Name of codes that the standard keeps for later.
 pub(super) const RESERVED: &str = "reserved";
 

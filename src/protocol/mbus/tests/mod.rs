@@ -19,7 +19,7 @@ fn bytes(hex: &str) -> Vec<u8> {
         .lines()
         .map(|line| line.split("--").next().unwrap_or_default())
         .flat_map(str::bytes)
-        .filter(|byte| byte.is_ascii_hexdigit())
+        .filter(u8::is_ascii_hexdigit)
         .collect();
     digits.chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }

@@ -214,11 +214,11 @@ fn a_record_error_code_means_no_value_whatever_the_data_says() {
 fn a_plain_unit_is_found_before_and_behind_the_extensions() {
     check(&[
         // Three characters, last one first; then the extension: hundredths.
-        ("02 FC 03 48 52 25 74 34 12", "plain_text = 4660e-2 %RH"),
+        ("02 FC 03 48 52 25 74 34 12", "plain_rh = 4660e-2 %RH"),
         // The extension first.
-        ("02 FC 74 03 48 52 25 34 12", "plain_text = 4660e-2 %RH"),
-        ("02 7C 04 48 52 25 20 34 12", "plain_text = 4660 %RH"),
-        ("0D 7C 08 44 49 20 2E 74 73 75 63 02 42 41", "plain_text = \"AB\" cust. ID"),
+        ("02 FC 74 03 48 52 25 34 12", "plain_rh = 4660e-2 %RH"),
+        ("02 7C 04 48 52 25 20 34 12", "plain_rh = 4660 %RH"),
+        ("0D 7C 08 44 49 20 2E 74 73 75 63 02 42 41", "plain_cust_id = \"AB\" cust. ID"),
     ]);
 }
 

@@ -61,7 +61,7 @@ fn high_byte_first_is_the_same_telegram_turned_round() {
     assert_eq!(low.header, high.header);
     let lines = |telegram: &Telegram| telegram.records.iter().map(line).collect::<Vec<_>>();
     assert_eq!(lines(&low), lines(&high));
-    assert_eq!(lines(&high).last().unwrap(), "plain_text = 10000 RA");
+    assert_eq!(lines(&high).last().unwrap(), "plain_ra = 10000 RA");
 }
 
 #[test]

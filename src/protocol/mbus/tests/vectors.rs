@@ -260,7 +260,7 @@ fn every_field_is_what_wmbusmeters_makes_of_it() {
         let telegram = telegram(&bytes);
         assert!(telegram.more_follow || json["ends_with_1f"] == false, "{name}");
         assert!(telegram.records.iter().all(|record| !matches!(record.problem, Some(Problem::PrematureEnd))), "{name}");
-        let mut any = |says: &dyn Fn(&Record) -> bool| telegram.records.iter().any(says);
+        let any = |says: &dyn Fn(&Record) -> bool| telegram.records.iter().any(says);
         for (field, value) in json["fields"].as_object().unwrap() {
             let found = match value {
                 Json::Number(number) => any(&|record| says(record, field, number.as_f64().unwrap())),

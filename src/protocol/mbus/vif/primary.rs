@@ -1,6 +1,6 @@
 //! The main table (EN 13757-3, "primary VIF codes").
 
-use super::{Coding, Meaning, RESERVED, duration, low, number, plain};
+use super::{Coding, Meaning, PLAIN_TEXT, RESERVED, duration, low, number, plain};
 
 /// A code without its extension bit. 7B and 7D lead to tables only with that bit and are reserved without it.
 pub(super) fn code(code: u8) -> Meaning {
@@ -15,7 +15,7 @@ pub(super) fn code(code: u8) -> Meaning {
         0x78 => plain("fabrication_no", Coding::Unsigned),
         0x79 => plain("identification", Coding::Unsigned),
         0x7A => plain("bus_address", Coding::Unsigned),
-        0x7C => plain("plain_text", Coding::Number),
+        0x7C => plain(PLAIN_TEXT, Coding::Number),
         0x7E => plain("any", Coding::Maker),
         0x7F => plain("manufacturer", Coding::Maker),
         _ => plain(RESERVED, Coding::Maker),
