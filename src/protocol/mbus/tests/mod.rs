@@ -2,6 +2,7 @@
 
 mod addresses;
 mod enciphered;
+mod names;
 mod random;
 mod records;
 mod requests;

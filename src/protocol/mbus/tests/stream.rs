@@ -13,7 +13,7 @@ fn whole() -> Vec<u8> {
 }
 
 /// Everything found in a buffer to which no more will come: frames as sent, and the bytes that belong to none.
-fn drained(buffer: &[u8]) -> (Vec<Vec<u8>>, usize) {
+pub(super) fn drained(buffer: &[u8]) -> (Vec<Vec<u8>>, usize) {
     let (mut rest, mut frames, mut noise) = (buffer, Vec::new(), 0);
     loop {
         match next(rest, Wire::Silent) {
@@ -125,6 +125,7 @@ fn a_frame_cut_short_waits_while_the_wire_is_open_and_hides_nothing_once_it_is_s
 fn a_single_character_counts_behind_a_turned_line_and_not_inside_of_noise() {
     assert!(matches!(next(&bytes("00 E5"), Wire::Open), Next::Frame { frame: Frame::Ack, noise: 1, drop: 2 }));
     assert_eq!(drained(&bytes("68 04 04 68 E5 E5 E5 00 16")).0, Vec::<Vec<u8>>::new());
+    assert_eq!(drained(&bytes("68 E5 E5 68 01 02 16")).0, Vec::<Vec<u8>>::new());
     assert_eq!(drained(&bytes("42 E5")).0, Vec::<Vec<u8>>::new());
 }
 
