@@ -164,7 +164,7 @@ fn all_captures_in_one_stream_are_found_one_by_one_and_the_exceptions_are_few() 
     let all: Vec<_> = folders.into_iter().flat_map(captures).map(|(_, bytes, _)| bytes).collect();
     assert!(all.is_empty() || EXCEPTIONS.len() * 50 <= all.len(), "more than 2 % of {} frames are exceptions", all.len());
     let sound: Vec<_> = all.into_iter().filter(|bytes| Frame::decode(bytes).is_ok()).collect();
-    assert_eq!(super::stream::drained(&sound.concat()), (sound, 0));
+    assert_eq!(stream::drained(&sound.concat()), (sound, 0));
 }
 
 /// Identification, manufacturer, version, access number and status as libmbus prints them.
