@@ -34,7 +34,8 @@ pub mod status;
 pub mod bus;
 pub mod forward;
 
-// Floor 4: the tree.
+// Floor 4: questions, the tree.
+pub mod control;
 pub mod supervisor;
 
 // Floor 5: people.

@@ -1,3 +1,7 @@
 //! Command line in, exit code out; the only exit in the program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    districtd::cli::run(std::env::args_os())
+}

@@ -39,6 +39,36 @@ pub enum Value {
     Missing,
 }
 
+impl fmt::Display for Value {
+    /// The digits as sent; floats with the fewest digits that give the same float back; nothing for a missing value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(value) => write!(f, "{value}"),
+            Self::UInt(value) => write!(f, "{value}"),
+            Self::Decimal { mantissa, exponent } => write_decimal(f, *mantissa, *exponent),
+            Self::F32(value) => write!(f, "{value}"),
+            Self::F64(value) => write!(f, "{value}"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Text(value) => f.write_str(value),
+            Self::Missing => Ok(()),
+        }
+    }
+}
+
+/// `mantissa * 10^exponent` in plain digits, with all digits behind the point that were sent.
+fn write_decimal(f: &mut fmt::Formatter<'_>, mantissa: i64, exponent: i8) -> fmt::Result {
+    let sign = if mantissa < 0 { "-" } else { "" };
+    let digits = mantissa.unsigned_abs();
+    let Ok(power) = usize::try_from(exponent) else {
+        let places = usize::from(exponent.unsigned_abs());
+        let padded = format!("{digits:0>width$}", width = places + 1);
+        let (whole, fraction) = padded.split_at(padded.len() - places);
+        return write!(f, "{sign}{whole}.{fraction}");
+    };
+    let zeros = if digits == 0 { 0 } else { power };
+    write!(f, "{sign}{digits}{:0>zeros$}", "")
+}
+
 /// How far a value is to be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Quality {
@@ -391,6 +421,23 @@ mod tests {
     #[test]
     fn the_id_of_a_schema_never_changes_between_releases() {
         assert_eq!(MeterSchema::new(content("m", "V")).id().to_string(), "9f9d52db677d5078");
+    }
+
+    #[test]
+    fn a_decimal_is_written_with_the_digits_it_was_sent_with() {
+        let written = |mantissa, exponent| Value::Decimal { mantissa, exponent }.to_string();
+        assert_eq!(written(2298, -1), "229.8");
+        assert_eq!(written(-5, -3), "-0.005");
+        assert_eq!(written(2300, -1), "230.0");
+        assert_eq!(written(12, 3), "12000");
+        assert_eq!(written(0, 3), "0");
+        assert_eq!(written(i64::MIN, 0), "-9223372036854775808");
+    }
+
+    #[test]
+    fn a_float_is_written_with_the_fewest_digits_that_give_it_back() {
+        assert_eq!(Value::F32(229.8).to_string(), "229.8");
+        assert_eq!(Value::F64(0.1).to_string(), "0.1");
     }
 
     #[test]

@@ -5,11 +5,15 @@
 //! in earnest, files, logs; the cost of a line is an argument.
 
 pub mod modbus;
+pub mod planner;
+pub mod refusal;
+pub mod scaling;
 
 use std::time::Duration;
 
 use crate::config::model::Table;
 use crate::reading::{Reason, Stamp, Sweep};
+pub use refusal::Refusal;
 
 /// One Modbus request: so many items of one table from a PDU address on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,4 +82,21 @@ pub trait Dialogue: Send {
     /// Reports what was heard, at the moment `now` of its end, and asks what to do next. Not to be called again after
     /// [`Step::Done`].
     fn step(&mut self, heard: Heard, now: &Stamp) -> Step;
+
+    /// What was learnt about the meter; complete after [`Step::Done`]. Nothing, for a dialogue that does not learn.
+    fn learnt(&self) -> Learnt<'_> {
+        Learnt::default()
+    }
+}
+
+/// What a dialogue learnt about its meter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Learnt<'a> {
+    /// What the meter refused, as small as it could be isolated.
+    pub refusals: &'a [Refusal],
+    /// What it was believed to refuse and answered when it was put to the test.
+    pub disproved: Option<Refusal>,
+    /// Whether the meter answered anything in the same dialogue. A meter that refuses everything may just be starting: what it
+    /// refused then is not worth a page of the notebook.
+    pub is_sure: bool,
 }

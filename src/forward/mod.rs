@@ -1,5 +1,29 @@
-//! Brokers: takes batches from the spool's outlet, and confirms a key when the broker has acknowledged every message of it. To come.
+//! Brokers: takes batches from the spool's outlet, and confirms a key when the broker has acknowledged every message of it.
+//!
+//! ```text
+//!   outlet ==Batch==> parcel (encode) ==Message==> connection (lanes, window) ==> mqtt ==> broker
+//!      ^------------------------- key ------------------'  <------ PUBACK -------'
+//! ```
+//!
+//! Always true here: a key is confirmed by PUBACKs of one connection and by nothing else; what the broker has not acknowledged is
+//! offered again on the next one; live readings never wait behind backlog. Pure are `encode`, `window`, `lanes`, `parcel`,
+//! `attempts`, `suspects`, `outage` and `trouble`; `mqtt` alone knows the library, `task` alone waits. Deliberately absent: storing
+//! anything, and buses.
 
+mod attempts;
+mod connection;
+mod encode;
+mod lanes;
+mod mqtt;
+mod outage;
+mod parcel;
+mod settings;
+mod suspects;
+mod task;
+mod trouble;
+mod window;
+
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -39,7 +63,7 @@ pub struct Forward {
     /// Small durable facts of some formats.
     pub notebook: Notebook,
     /// Content of the birth message.
-    pub about: About,
+    pub about: watch::Receiver<About>,
     /// Send what is held, say goodbye, and end as soon as nothing is held.
     pub finish: CancellationToken,
     /// End now.
@@ -49,6 +73,6 @@ pub struct Forward {
 impl Forward {
     /// Forwards until told to end.
     pub async fn run(self) {
-        self.stop.cancelled().await;
+        task::Task::new(self, settings::Settings::default()).run().await;
     }
 }

@@ -83,6 +83,7 @@ impl Spool {
     /// Only when another process holds the spool.
     pub fn open(
         _settings: &model::Spool,
+        _batch_age: std::time::Duration,
         _gateway: &model::Gateway,
         _clock: Clock,
         _status: SpoolReporter,

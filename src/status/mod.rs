@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Everything at one moment.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Snapshot {
     /// By name of the bus.
     pub buses: BTreeMap<Box<str>, BusStatus>,
@@ -21,7 +21,7 @@ pub struct Snapshot {
 }
 
 /// One wire.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct BusStatus {
     /// Whether the port or connection is open.
     pub up: bool,
@@ -50,7 +50,7 @@ pub struct BusStatus {
 }
 
 /// One meter.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct MeterStatus {
     /// Whether it answered last time.
     pub alive: bool,
@@ -65,7 +65,7 @@ pub struct MeterStatus {
 }
 
 /// The connection to the broker.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct UplinkStatus {
     /// Whether a broker accepted the connection.
     pub up: bool,
@@ -84,7 +84,7 @@ pub struct UplinkStatus {
 }
 
 /// What waits between bus and broker, in readings unless said otherwise.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpoolStatus {
     /// Readings taken since start.
     pub taken: u64,

@@ -17,6 +17,8 @@
 mod sim;
 
 mod backlog;
+mod bad_configs;
+mod configs;
 mod configuration;
 mod edit;
 mod floors;
