@@ -250,7 +250,9 @@ impl Stage {
             screen.wrong(&format!("{meter} never arrived with {counts:?}"));
         }
         let wrongs = [self.account.wrongs.clone(), self.account.counted_twice("count"), self.account.holes()].concat();
-        wrongs.iter().for_each(|wrong| screen.wrong(wrong));
+        for wrong in &wrongs {
+            screen.wrong(wrong);
+        }
         screen.title("account");
         if self.failed_polls > 0 {
             screen.figure("polls that failed, and arrived as such", self.failed_polls);
