@@ -66,7 +66,12 @@ pub struct Relay {
 impl Relay {
     /// Listens on a free port of the loopback and passes on to `broker`.
     pub fn start(broker: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), broker)
+    }
+
+    /// Listens at `address`, where nobody listened before, and passes on to `broker`.
+    pub fn start_at(address: SocketAddr, broker: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let traffic = Arc::new(Watched::new(Traffic::default()));
         let accepting = Arc::clone(&traffic);
