@@ -76,3 +76,6 @@ impl Forward {
         task::Task::new(self, settings::Settings::default()).run().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

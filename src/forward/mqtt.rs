@@ -254,6 +254,7 @@ fn from_io(error: &std::io::Error, host: &str) -> Trouble {
         ConnectionRefused => Trouble::PortClosed,
         HostUnreachable | NetworkUnreachable | TimedOut => Trouble::NoRoute(text),
         ConnectionReset | UnexpectedEof => Trouble::Closed,
+        _ if text.contains("bytes remaining on stream") => Trouble::CutShort,
         _ if text.contains("failed to lookup") => Trouble::Name { host: host.into(), error: text },
         _ => Trouble::Broken(text),
     }

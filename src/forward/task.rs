@@ -128,6 +128,7 @@ impl Task {
         match result {
             Ok(Ok(())) => Ok(wire),
             Ok(Err(Trouble::Closed)) => Err(Trouble::ClosedEarly.into()),
+            Ok(Err(Trouble::CutShort)) => Err(Trouble::NotMqtt("it closed after something else".into()).into()),
             Ok(Err(trouble)) => Err(End::Trouble(trouble)),
             Err(_) => Err(Trouble::NoAnswer(limit).into()),
         }

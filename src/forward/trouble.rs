@@ -60,6 +60,9 @@ pub(super) enum Trouble {
         "the broker closed the connection; its log says why (another client with the same client-id, or a message it refuses?)"
     )]
     Closed,
+    /// The peer closed in the middle of a packet.
+    #[error("the connection ended in the middle of a packet; the link or the broker failed")]
+    CutShort,
     /// The transport failed.
     #[error("the connection broke: {0}")]
     Broken(String),

@@ -16,8 +16,8 @@ use crate::forward::About;
 use crate::reading::{Event, Key, MeterSchema, Quality, Reason, SchemaPoint, Stamp, Sweep, Told, Value};
 use crate::spool::face::{Batch, Content};
 
-/// Beyond so many zeros a decimal is written with an exponent.
-const MOST_ZEROS: u8 = 18;
+/// Beyond so many zeros, as many as an i64 has digits, a decimal is written with an exponent.
+const MOST_ZEROS: u8 = 19;
 
 /// The encoder: what it must know besides the batch.
 #[derive(Debug, Clone)]

@@ -1,0 +1,1 @@
+//! The real mosquitto, where it is installed.
