@@ -10,3 +10,6 @@ pub mod obis;
 pub mod p1;
 pub mod sml;
 pub mod stream;
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,7 @@ pub struct Item {
 /// An address with its values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataSet {
-    /// As sent, "1-0:1.8.0*255" or "F.F"; empty for brackets without an address at the start of a telegram.
+    /// As sent, "1-0:1.8.0*255" or "F.F"; empty for brackets without an address at the start of a telegram or after a "!".
     pub address: Box<str>,
     /// The address as a code, where it is one.
     pub code: Option<Obis>,
@@ -135,7 +135,8 @@ pub fn read_line(line: &str, medium: Medium, sets: &mut Vec<DataSet>, row: impl 
     while let Some((before, opened)) = rest.split_once('(') {
         let Some((raw, after)) = opened.split_once(')') else { break };
         let address = clean_address(before);
-        if !address.is_empty() || sets.is_empty() {
+        // A "!" within a line says that what follows is not to be counted to the set before it.
+        if !address.is_empty() || sets.is_empty() || before.ends_with('!') {
             sets.push(DataSet { address: address.into(), code: address.parse().ok(), items: Vec::new() });
             wanted = true;
         } else if count.brackets == 0 {

@@ -145,7 +145,7 @@ impl Framing {
         // What was taken for a block check may be the beginning of the next telegram, so it is not consumed with a broken one.
         match check {
             Check::Wrong { .. } if self.options.bcc != BccRule::Ignore => Scan::Broken(at + 1, Error::Bcc { received, calculated }),
-            _ if state.bang.is_none() && self.options.bcc != BccRule::Ignore => Scan::Broken(at + 1, Error::Truncated),
+            _ if state.bang.is_none() && self.options.bcc == BccRule::Strict => Scan::Broken(at + 1, Error::Truncated),
             _ => Scan::Telegram(at + 2, self.read(bytes, state, at, check)),
         }
     }
@@ -155,7 +155,8 @@ impl Framing {
         if self.options.bcc == BccRule::Strict {
             return Scan::Broken(len, Error::BccMissing);
         }
-        Scan::Telegram(len, self.read(bytes, state, len, check))
+        let telegram = self.read(bytes, state, len, check);
+        if telegram.sets.is_empty() { Scan::Drop(len) } else { Scan::Telegram(len, telegram) }
     }
 
     fn read(&self, bytes: &[u8], state: &State, end: usize, check: Check) -> Telegram {

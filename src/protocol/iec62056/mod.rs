@@ -31,8 +31,8 @@ pub enum Error {
     /// A block that began with STX ended without ETX and block check.
     #[error("the block ends without ETX and block check")]
     BccMissing,
-    /// ETX came before the end mark "!" of a read-out: its end is lost.
-    #[error("ETX came before the end mark \"!\"")]
+    /// ETX came without STX, or before the end mark "!" that every read-out has: a part of it is lost.
+    #[error("ETX came without STX or before the end mark \"!\"")]
     Truncated,
     /// No end within the longest telegram allowed.
     #[error("no end within {0} bytes")]
@@ -40,4 +40,4 @@ pub enum Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -38,4 +38,4 @@ pub enum Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -13,6 +13,7 @@ const ESCAPE: [u8; 4] = [0x1B; 4];
 const START: [u8; 8] = [0x1B, 0x1B, 0x1B, 0x1B, 1, 1, 1, 1];
 /// Escape, 1A, number of fill bytes, check sum.
 const END_LEN: usize = 8;
+const MOST_INNER_STARTS: usize = 4;
 /// At most 3 are needed to fill up to a multiple of 4; some DZG meters send 4.
 const MOST_FILL: u8 = 4;
 
@@ -94,8 +95,8 @@ impl Framing {
                 _ => Scan::Telegram(end + END_LEN, telegram),
             });
         }
-        let inner = last_start(bytes.get(..end)?)?;
-        self.ends(bytes, inner, end).map(|_| Scan::Broken(inner, Error::Restart(inner)))
+        let inner = inner_starts(bytes.get(..end)?).find(|inner| self.ends(bytes, *inner, end).is_some())?;
+        Some(Scan::Broken(inner, Error::Restart(inner)))
     }
 
     fn step(&self, bytes: &[u8], state: &mut State) -> Option<Found> {
@@ -134,9 +135,10 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
-/// The last start sequence after the first byte.
-fn last_start(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(START.len()).rposition(|window| window == START).filter(|place| *place > 0)
+/// Start sequences after the first byte, the last ones first: those that may be data. So few are tried that work stays bounded.
+fn inner_starts(bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    let places = (1..bytes.len()).rev();
+    places.filter(|place| bytes.get(*place..).is_some_and(|tail| tail.starts_with(&START))).take(MOST_INNER_STARTS)
 }
 
 /// Where the tail could be the beginning of a start sequence that has not come whole.

@@ -219,22 +219,29 @@ fn list_head(list: &mut GetList, cursor: &mut Cursor<'_>) -> Result<usize, Broke
     }
 }
 
-/// Reads one entry. Where its lengths do not add up, goes on at the next list of seven with a code of six bytes; `false` where there is
-/// none.
+/// Reads one entry. Where its lengths do not add up, or what they span is no entry and swallowed the next one, goes on at the next list
+/// of seven with a code of six bytes; `false` where there is none.
 fn next_entry(list: &mut GetList, cursor: &mut Cursor<'_>) -> bool {
     let start = cursor.at();
-    if let Ok(part) = cursor.part() {
-        match entry(part) {
-            Some(entry) => list.entries.push(entry),
-            None => list.odd_entries += 1,
+    let whole = cursor.part().ok();
+    match whole.and_then(entry) {
+        Some(entry) if entry.raw != Raw::Odd => {
+            list.entries.push(entry);
+            return true;
         }
-        return true;
+        // The value says nothing, but the entry is there: a reader of that code has to know.
+        Some(entry) => list.entries.push(entry),
+        None => list.odd_entries += 1,
     }
-    list.odd_entries += 1;
     let behind = cursor.moved(start + 1);
-    let found = behind.rest().windows(2).position(|pair| pair == [0x77, 0x07]);
-    *cursor = behind.moved(found.map_or(start, |found| start + 1 + found));
-    found.is_some()
+    let searched = if whole.is_some() { cursor.since(start + 1) } else { behind.rest() };
+    let next = searched.windows(2).position(|pair| pair == [0x77, 0x07]);
+    match next {
+        Some(place) => *cursor = behind.moved(start + 1 + place),
+        None if whole.is_some() => {}
+        None => *cursor = behind.moved(start),
+    }
+    next.is_some() || whole.is_some()
 }
 
 /// Code, status, time, unit, scaler, value, signature.

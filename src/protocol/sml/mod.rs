@@ -33,4 +33,4 @@ pub enum Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
