@@ -81,12 +81,14 @@ impl Obis {
     }
 }
 
+#[expect(clippy::many_single_char_names, reason = "the standard calls its groups A to F")]
 impl From<[u8; 6]> for Obis {
     fn from([a, b, c, d, e, f]: [u8; 6]) -> Self {
         Self { a: Some(a), b: Some(b), c, d: Some(d), e: Some(e), f: Some(f) }
     }
 }
 
+#[expect(clippy::many_single_char_names, reason = "the standard calls its groups A to F")]
 impl FromStr for Obis {
     type Err = NotObis;
 
@@ -140,12 +142,11 @@ impl fmt::Display for Obis {
             (None, None) => {}
         }
         let letter = LETTERS.iter().find(|(_, value)| *value == self.c).map(|(letter, _)| *letter);
-        match letter.filter(|_| self.b.is_none() && self.a.is_none()) {
-            Some(letter) => self.fmt_reduced(f, letter)?,
-            None => {
-                write!(f, "{}", self.c)?;
-                self.d.map_or(Ok(()), |d| write!(f, ".{d}"))?;
-            }
+        if let Some(letter) = letter.filter(|_| self.b.is_none() && self.a.is_none()) {
+            self.fmt_reduced(f, letter)?;
+        } else {
+            write!(f, "{}", self.c)?;
+            self.d.map_or(Ok(()), |d| write!(f, ".{d}"))?;
         }
         self.e.map_or(Ok(()), |e| write!(f, ".{e}"))?;
         self.f.map_or(Ok(()), |history| write!(f, "*{history}"))

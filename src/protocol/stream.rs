@@ -59,11 +59,19 @@ impl Bit7 {
     fn clean(self, byte: u8) -> u8 {
         match self {
             Self::Keep => byte,
-            Self::Strip => byte & 0x7F,
             Self::CheckEven if byte.count_ones() % 2 == 1 => SUBSTITUTE,
-            Self::CheckEven => byte & 0x7F,
+            Self::CheckEven | Self::Strip => byte & 0x7F,
         }
     }
+}
+
+/// What a capture holds.
+#[derive(Debug, PartialEq)]
+pub struct Capture<T, E> {
+    /// Telegrams, and what is wrong with broken ones, in order.
+    pub telegrams: Vec<Result<T, E>>,
+    /// Bytes that belong to none.
+    pub noise: u64,
 }
 
 /// Collects bytes of one line and gives out its telegrams.
@@ -106,12 +114,12 @@ impl<F: Framing> Stream<F> {
     }
 
     /// Everything in a capture, in order.
-    pub fn read_all(framing: F, capture: &[u8]) -> (Vec<Result<F::Telegram, F::Error>>, u64) {
+    pub fn read_all(framing: F, capture: &[u8]) -> Capture<F::Telegram, F::Error> {
         let mut stream = Self::new(framing);
         stream.push(capture);
-        let mut found: Vec<_> = std::iter::from_fn(|| stream.next_telegram()).collect();
-        found.extend(std::iter::from_fn(|| stream.finish()));
-        (found, stream.noise)
+        let mut telegrams: Vec<_> = std::iter::from_fn(|| stream.next_telegram()).collect();
+        telegrams.extend(std::iter::from_fn(|| stream.finish()));
+        Capture { telegrams, noise: stream.noise }
     }
 
     /// Bytes that belonged to no telegram so far.

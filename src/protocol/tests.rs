@@ -61,7 +61,9 @@ impl Tally {
     pub(crate) fn judge(&self) {
         let Self { kind, captures, exceptions } = self;
         println!("{kind}: {captures} captures, {} exceptions", exceptions.len());
-        exceptions.iter().for_each(|exception| println!("  {exception}"));
+        for exception in exceptions {
+            println!("  {exception}");
+        }
         assert!(exceptions.len() * 50 <= *captures, "{kind}: {exceptions:#?}");
     }
 }

@@ -120,7 +120,7 @@ impl Framing {
             (None, _) | (Some(b'\r'), None) if !ended => return Some(Scan::More),
             (Some(b'\r'), Some(b'\n')) => at + 3,
             (Some(b'\r' | b'\n'), _) => at + 2,
-            (None, _) | (Some(&ETX), _) => at + 1,
+            (None | Some(&ETX), _) => at + 1,
             _ => {
                 state.at += 1;
                 return None;

@@ -7,7 +7,7 @@ use super::dataset::{DataSet, LineCount, read_line};
 use super::framing::{Framing, Options};
 use super::{Error, Identification};
 use crate::protocol::obis::{Medium, Obis};
-use crate::protocol::stream::Stream;
+use crate::protocol::stream::{Capture, Stream};
 
 /// How a telegram was protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,16 +77,16 @@ fn medium(text: &str) -> Medium {
     if text.contains("6.26(") || text.contains("6.26*01(") { Medium::Heat } else { Medium::Electricity }
 }
 
-/// Everything in a capture: telegrams and broken ones in order, and the number of bytes that belong to none.
+/// Everything in a capture.
 ///
 /// A capture that holds neither an identification nor a block is read as the bare data of one telegram, if any line of it is data.
 #[must_use]
-pub fn read_capture(options: Options, capture: &[u8]) -> (Vec<Result<Telegram, Error>>, u64) {
-    let (found, noise) = Stream::read_all(Framing::new(options), capture);
-    if !found.is_empty() || capture.len() > options.longest {
-        return (found, noise);
+pub fn read_capture(options: Options, capture: &[u8]) -> Capture<Telegram, Error> {
+    let framed = Stream::read_all(Framing::new(options), capture);
+    if !framed.telegrams.is_empty() || capture.len() > options.longest {
+        return framed;
     }
     let body: Vec<u8> = capture.iter().map(|byte| byte & 0x7F).collect();
     let telegram = Telegram::read(None, Check::NotSent, &body, options.keep_rows);
-    if telegram.sets.is_empty() { (found, noise) } else { (vec![Ok(telegram)], 0) }
+    if telegram.sets.is_empty() { framed } else { Capture { telegrams: vec![Ok(telegram)], noise: 0 } }
 }

@@ -17,7 +17,7 @@ pub(in crate::protocol) const MODE_D: &[u8] =
 pub(in crate::protocol) const BCC_IS_STX: &[u8] = b"/TST5M\r\n\x021.8.0(00069*GJ)\r\n!\r\n\x03\x02";
 
 fn read(options: Options, bytes: &[u8]) -> Vec<Result<Telegram, Error>> {
-    Stream::read_all(Framing::new(options), bytes).0
+    Stream::read_all(Framing::new(options), bytes).telegrams
 }
 
 fn one(bytes: &[u8]) -> Telegram {
@@ -191,7 +191,7 @@ fn an_address_that_is_no_code_keeps_its_text() {
 fn bare_data_are_read_from_a_capture_and_never_from_a_line() {
     let bare = b"1.8.0(31550.191*kWh)\r\n2.8.0(1*kWh)\r\n!\r\n";
     assert_eq!(read(Options::default(), bare), []);
-    let (found, _) = read_capture(Options::default(), bare);
+    let found = read_capture(Options::default(), bare).telegrams;
     assert_eq!(found[0].as_ref().unwrap().sets.len(), 2);
 }
 

@@ -106,10 +106,9 @@ fn service_name(code: &Obis) -> Option<&'static str> {
         (96, Some(5), 5) => "status_phases",
         (96, Some(7), 0) => "power_failures",
         (96, Some(8), 0) => "operating_time",
-        (96, Some(50), 1) => "manufacturer",
         (96, Some(90), 2) => "firmware_checksum",
         (99, Some(97), 0) => "power_failure_log",
-        (199, Some(130), 3) => "manufacturer",
+        (96, Some(50), 1) | (199, Some(130), 3) => "manufacturer",
         (199, Some(130), 5) => "public_key",
         _ => return None,
     })
@@ -266,7 +265,7 @@ fn heat_name(code: &Obis) -> Option<&'static str> {
 
 fn volume_name(code: &Obis, medium: Medium) -> Option<&'static str> {
     match (medium, code.c, code.d, code.e.unwrap_or(0)) {
-        (Medium::Gas, 3 | 13, Some(0 | 1), 0) | (Medium::Gas, 1, Some(0), 0) | (Medium::Water, 1, Some(0), 0) => Some("volume"),
+        (Medium::Gas, 3 | 13, Some(0 | 1), 0) | (_, 1, Some(0), 0) => Some("volume"),
         (Medium::Gas, 23, Some(1), 0) => Some("volume_daily"),
         (Medium::Gas, 3 | 13, Some(2), 0) => Some("volume_converted"),
         (Medium::Water, 2, Some(0), 0) => Some("flow"),

@@ -14,7 +14,7 @@ pub(in crate::protocol) const V3: &[u8] = b"/TST5\\2METER-1000\r\n\r\n0-0:96.1.1
 pub(in crate::protocol) const SHORT_CRC: &[u8] = b"/TST5SHORT\r\n\r\n1-0:1.8.0(000009*Wh)\r\n!506\r\n";
 
 fn read(crc: CrcRule, bytes: &[u8]) -> Vec<Result<Telegram, Error>> {
-    Stream::read_all(Framing::new(Options { crc, ..Options::default() }), bytes).0
+    Stream::read_all(Framing::new(Options { crc, ..Options::default() }), bytes).telegrams
 }
 
 fn one(bytes: &[u8]) -> Telegram {

@@ -82,7 +82,7 @@ impl LocalTime {
         if time.is_real() { Ok(time) } else { Err(TimeError::Range) }
     }
 
-    fn is_real(&self) -> bool {
+    fn is_real(self) -> bool {
         let days = match self.month {
             2 if self.year.is_multiple_of(4) => 29,
             2 => 28,

@@ -105,17 +105,14 @@ impl Telegram {
         let mut cursor = Cursor::new(data);
         while let Some(byte) = cursor.rest().first() {
             let start = cursor.at();
-            match head(cursor) {
-                Some((body, tag)) => {
-                    cursor = telegram.message(body, tag);
-                    telegram.check(cursor, start, crc);
-                    telegram.messages += 1;
-                    cursor = after_end(cursor);
-                }
-                None => {
-                    telegram.stray += usize::from(*byte != 0);
-                    cursor = cursor.moved(start + 1);
-                }
+            if let Some((body, tag)) = head(cursor) {
+                cursor = telegram.message(body, tag);
+                telegram.check(cursor, start, crc);
+                telegram.messages += 1;
+                cursor = after_end(cursor);
+            } else {
+                telegram.stray += usize::from(*byte != 0);
+                cursor = cursor.moved(start + 1);
             }
         }
         telegram
@@ -338,7 +335,9 @@ pub(super) fn text(bytes: &[u8]) -> Box<str> {
     let printable = bytes.iter().all(|byte| (0x20..0x7F).contains(byte));
     match std::str::from_utf8(bytes) {
         Ok(text) if printable => text.into(),
-        _ => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
+        _ => {
+            bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+        }
     }
 }
 

@@ -53,7 +53,7 @@ pub(in crate::protocol) fn bytes(hex: &str) -> Vec<u8> {
 }
 
 fn read(options: Options, bytes: &[u8]) -> Vec<Result<Telegram, Error>> {
-    Stream::read_all(Framing::new(options), bytes).0
+    Stream::read_all(Framing::new(options), bytes).telegrams
 }
 
 fn one(hex: &str) -> Telegram {
@@ -73,7 +73,7 @@ fn decimal(mantissa: i64, exponent: i8) -> Value {
 #[test]
 fn a_telegram_gives_values_of_every_kind() {
     let telegram = one(FULL);
-    let key: String = (0x80..0xB0).map(|byte| format!("{byte:02x}")).collect();
+    let key: String = (0x80..0xB0).flat_map(|byte| format!("{byte:02x}").into_bytes()).map(char::from).collect();
     let expected = [
         ("1-0:96.50.1*1", Value::Text("MET".into())),
         ("1-0:96.1.0*255", Value::Text("0a014d4554000000002a".into())),

@@ -13,14 +13,14 @@ const KIND: &str = "iec62056-21";
 fn differences(capture: &[u8], expected: &Json) -> Vec<String> {
     let mut found = Vec::new();
     let options = Options { keep_rows: true, ..Options::default() };
-    let (mut telegrams, _) = read_capture(options, capture);
+    let mut telegrams = read_capture(options, capture).telegrams;
     if expected["bcc"]["ok"] == false {
         let byte = |key: &str| u8::try_from(expected["bcc"][key].as_u64().unwrap()).unwrap();
         let wrong = Error::Bcc { received: byte("received"), calculated: byte("calculated") };
         if telegrams.iter().all(|telegram| telegram.as_ref().err() != Some(&wrong)) {
             found.push(format!("expected {wrong}, got {telegrams:?}"));
         }
-        telegrams = read_capture(Options { bcc: BccRule::Ignore, ..options }, capture).0;
+        telegrams = read_capture(Options { bcc: BccRule::Ignore, ..options }, capture).telegrams;
     }
     let telegrams: Vec<Telegram> =
         telegrams.into_iter().filter_map(|telegram| telegram.map_err(|error| found.push(error.to_string())).ok()).collect();

@@ -12,7 +12,7 @@ use crate::protocol::stream::Stream;
 const KIND: &str = "dsmr-p1";
 
 fn read(options: Options, capture: &[u8]) -> Vec<Result<Telegram, Error>> {
-    Stream::read_all(Framing::new(options), capture).0
+    Stream::read_all(Framing::new(options), capture).telegrams
 }
 
 /// What must come of one telegram of the reference.

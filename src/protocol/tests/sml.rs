@@ -12,11 +12,11 @@ const KIND: &str = "sml";
 
 fn read(crc: CrcKind, capture: &[u8]) -> Vec<Telegram> {
     let framing = Framing::new(Options { crc, ..Options::default() });
-    Stream::read_all(framing, capture).0.into_iter().filter_map(Result::ok).collect()
+    Stream::read_all(framing, capture).telegrams.into_iter().filter_map(Result::ok).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).map(char::from).collect()
 }
 
 fn seconds(time: Option<Time>) -> Option<String> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::clock;
-use crate::protocol::stream::{Framing, Stream};
+use crate::protocol::stream::{Capture, Framing, Stream};
 use crate::protocol::{iec62056, p1, sml};
 
 const ROUNDS: u64 = 200_000;
@@ -89,7 +89,7 @@ where
             let mut stream = Stream::new(framing);
             let mut pieces = collect(&mut stream, &cut(&mut rng, &input));
             pieces.extend(std::iter::from_fn(|| stream.finish()));
-            assert_eq!((pieces, stream.noise()), whole, "{input:02x?}");
+            assert_eq!(Capture { telegrams: pieces, noise: stream.noise() }, whole, "{input:02x?}");
             assert!(stream.pending().is_empty());
         }
         done += 1;
@@ -103,7 +103,7 @@ where
     F: Framing<Telegram: PartialEq + Debug, Error: PartialEq + Debug> + Copy,
 {
     let mut rng = rng(name);
-    for _ in 0..5_000 {
+    for _ in 0..number("DISTRICTD_ROUNDS").unwrap_or(5_000) {
         let (mut bytes, mut sent) = (Vec::new(), Vec::new());
         for _ in 0..rng.usize(1..6) {
             let sample = rng.choice(samples).unwrap();
@@ -113,7 +113,7 @@ where
                 2 => bytes.extend(&sample[..rng.usize(1..sample.len())]),
                 _ => {
                     bytes.extend(sample);
-                    sent.extend(Stream::read_all(framing, sample).0);
+                    sent.extend(Stream::read_all(framing, sample).telegrams);
                 }
             }
         }
