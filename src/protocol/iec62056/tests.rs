@@ -120,6 +120,17 @@ fn a_start_in_mid_stream_waits_for_the_next_beginning() {
 }
 
 #[test]
+fn data_never_get_the_identification_of_a_telegram_that_was_cut_off() {
+    let block = &MODE_C[18..];
+    let found = read(Options::default(), &[&MODE_D[..60], block].concat());
+    assert_eq!(found.len(), 1, "{found:?}");
+    let telegram = found[0].as_ref().unwrap();
+    assert_eq!((&telegram.ident, &telegram.sets), (&None, &one(MODE_C).sets));
+    let found = read(Options::default(), &[&MODE_C[..60], block].concat());
+    assert_eq!(found[0].as_ref().unwrap().ident, None);
+}
+
+#[test]
 fn parity_of_an_8n1_adapter_is_stripped_or_checked() {
     let odd = |byte: u8| if byte.count_ones() % 2 == 1 { byte | 0x80 } else { byte };
     let mut bytes: Vec<u8> = MODE_C.iter().map(|byte| odd(*byte)).collect();

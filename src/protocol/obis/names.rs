@@ -63,6 +63,16 @@ impl Obis {
         })
     }
 
+    /// The stable name, or one made of the groups C, D, E and, where it is not 255, F: `obis_96_50_0`.
+    #[must_use]
+    pub fn point_name(&self, medium: Medium) -> String {
+        let made = || {
+            let groups = std::iter::once(self.c).chain(self.d).chain(self.e).chain(self.f.filter(|f| *f != PRESENT));
+            groups.fold("obis".to_owned(), |name, group| format!("{name}_{group}"))
+        };
+        self.name(medium).unwrap_or_else(made)
+    }
+
     /// Whether the digits of this code are a number, in a meter of this medium.
     #[must_use]
     pub fn nature(&self, medium: Medium) -> Nature {

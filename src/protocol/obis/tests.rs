@@ -140,6 +140,13 @@ fn a_reduced_code_means_what_the_meter_measures() {
 }
 
 #[test]
+fn a_code_without_a_name_is_named_by_its_groups() {
+    assert_eq!(code("1-0:96.50.0*3").point_name(Medium::Electricity), "obis_96_50_0_3");
+    assert_eq!(code("1-0:82.8.1*255").point_name(Medium::Electricity), "obis_82_8_1");
+    assert_eq!(code("1.8.0").point_name(Medium::Electricity), "energy_import_total");
+}
+
+#[test]
 fn every_name_is_a_legal_point_name() {
     for c in 0..=255 {
         for d in 0..=100 {

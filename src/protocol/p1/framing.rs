@@ -70,8 +70,9 @@ impl Framing {
     }
 
     fn begin(bytes: &[u8], state: &mut State, ended: bool) -> Option<Found> {
-        match find_start(bytes, Alphabet::Lenient, None) {
+        match find_start(bytes, Alphabet::Lenient, Some(CIPHERED)) {
             None => return Some(Scan::Drop(bytes.len())),
+            Some(0) if bytes.first() == Some(&CIPHERED) => return Some(ciphered(bytes, ended)),
             Some(0) => {}
             Some(start) => return Some(Scan::Drop(start)),
         }
@@ -132,6 +133,29 @@ impl Framing {
             (CrcRule::Strict, Check::NotSent) => Some(Error::CrcMissing),
             (CrcRule::WhenSent, Check::NotSent) => telegram.promises_crc().then_some(Error::CrcMissing),
         }
+    }
+}
+
+/// Tag of an encrypted frame (IEC 62056-53, general-glo-ciphering).
+const CIPHERED: u8 = 0xDB;
+/// Bytes of it up to the security byte.
+const CIPHERED_HEAD: usize = 14;
+
+/// An encrypted frame: tag, length 8 and system title, which begins with three letters, length in two bytes, security 30. Its content is
+/// noise to us, but that there is one is worth a word.
+fn ciphered(bytes: &[u8], ended: bool) -> Found {
+    let fits = |(place, byte): (usize, &u8)| match place {
+        1 => *byte == 8,
+        2..=4 => byte.is_ascii_uppercase(),
+        10 => *byte == 0x82,
+        13 => *byte == 0x30,
+        _ => true,
+    };
+    match bytes.get(..CIPHERED_HEAD) {
+        _ if !bytes.iter().take(CIPHERED_HEAD).enumerate().all(fits) => Scan::Drop(1),
+        Some(_) => Scan::Broken(CIPHERED_HEAD, Error::Encrypted),
+        None if ended => Scan::Drop(1),
+        None => Scan::More,
     }
 }
 

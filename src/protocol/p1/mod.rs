@@ -32,6 +32,9 @@ pub enum Error {
     /// What follows the end mark is neither a check sum nor a line end.
     #[error("no check sum and no line end after \"!\"")]
     End,
+    /// The meter encrypts (Luxembourg, Austria): a general-glo-ciphering frame came in place of text.
+    #[error("the meter encrypts its telegrams, expected text")]
+    Encrypted,
     /// No end within the longest telegram allowed.
     #[error("no end within {0} bytes")]
     Oversize(usize),

@@ -107,6 +107,14 @@ fn a_start_in_mid_stream_waits_for_the_next_beginning() {
 }
 
 #[test]
+fn an_encrypted_telegram_is_told_and_what_follows_is_read() {
+    // DB, system title, length 01F2, security byte, frame counter, ciphertext.
+    let encrypted = b"\xDB\x08SAGgp\x00\x12\x34\x82\x01\xF2\x30\x00\x00\x12\xD7/a\xDB\x97\x03!";
+    assert_eq!(read(CrcRule::WhenSent, &[&encrypted[..], V5].concat()), [Err(Error::Encrypted), Ok(one(V5))]);
+    assert_eq!(read(CrcRule::WhenSent, &[b"\xDB\x08/", V5].concat()), [Ok(one(V5))]);
+}
+
+#[test]
 fn time_stamps_are_moments_or_errors_with_a_name() {
     let valid = LocalTime::parse("230702153045S").unwrap();
     assert_eq!((valid.year, valid.month, valid.day, valid.hour, valid.minute, valid.second), (2023, 7, 2, 15, 30, 45));
