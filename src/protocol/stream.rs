@@ -106,11 +106,17 @@ impl<F: Framing> Stream<F> {
     pub fn finish(&mut self) -> Option<Result<F::Telegram, F::Error>> {
         let found = self.advance(true);
         if found.is_none() {
-            let left = self.pending().len();
-            self.count_noise(left);
-            self.consume(left);
+            self.clear();
         }
         found
+    }
+
+    /// Forgets what is undecided, as noise: before a request, nothing that was heard earlier can belong to its answer.
+    pub fn clear(&mut self) {
+        let left = self.pending().len();
+        self.count_noise(left);
+        self.consume(left);
+        self.compact();
     }
 
     /// Everything in a capture, in order.
@@ -184,6 +190,20 @@ impl<F: Framing> Stream<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_heard_before_a_request_is_no_part_of_its_answer() {
+        let mut stream = Stream::new(crate::protocol::p1::Framing::default());
+        let telegram = b"/TST5SHORT\r\n\r\n1-0:1.8.0(000009*Wh)\r\n!506\r\n";
+        stream.push(&telegram[..20]);
+        assert!(stream.next_telegram().is_none());
+        stream.clear();
+        stream.push(&telegram[20..]);
+        assert!(stream.next_telegram().is_none());
+        stream.push(telegram);
+        assert!(stream.next_telegram().is_some_and(|telegram| telegram.is_ok()));
+        assert_eq!(stream.noise(), telegram.len() as u64);
+    }
 
     #[test]
     fn a_character_with_wrong_parity_is_no_character() {

@@ -106,6 +106,14 @@ fn strict_reading_takes_nothing_without_a_block_check() {
 }
 
 #[test]
+fn strict_reading_wants_the_end_mark_of_a_read_out_even_where_the_block_check_fits() {
+    let block = b"\x021.8.0(000123*kWh)\r\n\x03\x42";
+    let strict = Options { bcc: BccRule::Strict, ..Options::default() };
+    assert_eq!(read(strict, block), [Err(Error::Truncated)]);
+    assert_eq!(one(block).check, Check::Good, "a single register read in programming mode has no end mark");
+}
+
+#[test]
 fn our_own_request_echoed_and_zeros_before_the_answer_are_noise() {
     let bytes = [b"\0\0\x7F/?!\r\n\0", &MODE_C[..18], b"\x06050\r\n", &MODE_C[18..]].concat();
     assert_eq!(one(&bytes), one(MODE_C));

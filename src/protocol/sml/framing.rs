@@ -102,7 +102,7 @@ impl Framing {
     fn step(&self, bytes: &[u8], state: &mut State) -> Option<Found> {
         let tail = bytes.get(state.at..).unwrap_or_default();
         if tail.first() == Some(&0x1B) {
-            if tail.len() < END_LEN && START.starts_with(tail.get(..8).unwrap_or(tail)) || is_cut_end(tail) {
+            if START.len() > tail.len() && START.starts_with(tail) || is_cut_end(tail) {
                 return Some(Scan::More);
             }
             let found = match tail {
