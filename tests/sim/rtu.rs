@@ -49,7 +49,7 @@ pub struct Record {
     pub strays: usize,
     /// Silences between an answer that was sent whole and at once, and the request after it.
     pub silences: usize,
-    /// How many of them were shorter than t3.5 above 19,200 Bd. A stall of this machine can make one look so.
+    /// How many of them were clearly shorter than t3.5 above 19,200 Bd. This machine's own pauses can make one look so.
     pub hasty: usize,
     /// Acts that the machine delayed beyond what the slave is allowed, and that were dropped therefore.
     pub withheld: usize,
@@ -162,7 +162,7 @@ impl Slaves {
         let place = self.record.change(|record| {
             record.asked.push(asked);
             record.silences += usize::from(silence.is_some());
-            record.hasty += usize::from(silence.is_some_and(|silence| silence < T35));
+            record.hasty += usize::from(silence.is_some_and(|silence| silence < T35.mul_f64(0.7)));
             record.asked.len() as u64
         });
         // A count is a unit's own; a telltale is told by its place in the record.
