@@ -207,6 +207,28 @@ fn a_damaged_copy_is_no_configuration_and_says_why() {
     assert!(copy.has_errors() && !copy.findings.is_empty());
 }
 
+#[test]
+fn brackets_within_brackets_without_end_are_an_error_and_no_overflow() {
+    assert!(load_one(&format!("a = {}", "[".repeat(100_000))).has_errors());
+    assert!(load_one(&format!("a = {}1{}", "[".repeat(100_000), "]".repeat(100_000))).has_errors());
+    assert!(load_one(&format!("[{}a]", "a.".repeat(100_000))).has_errors());
+}
+
+#[test]
+fn a_line_for_the_log_says_where_what_and_what_to_do() {
+    let loaded = load_one(&WHOLE.replace("every = \"30s\"", "every = 30"));
+    let lines: Vec<String> = loaded.findings.iter().map(|finding| report::line(finding, &loaded.sources)).collect();
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(line.starts_with("a.toml:") && line.contains("meter.pump.every") && line.contains("\"30s\""), "{line}");
+}
+
+#[test]
+fn a_password_in_an_address_does_not_get_into_the_log() {
+    let loaded = load_one(&WHOLE.replace("mqtt://127.0.0.1:1883", "mqtt://user:secret@127.0.0.1"));
+    let lines: Vec<String> = loaded.findings.iter().map(|finding| report::line(finding, &loaded.sources)).collect();
+    assert!(lines.len() == 1 && !lines.concat().contains("secret"), "{lines:?}");
+}
+
 /// One way to spoil a text: replace the line at this place (in 1/1000 of all lines) by something.
 fn edit() -> impl Strategy<Value = (usize, String)> {
     let junk = prop_oneof![
