@@ -10,7 +10,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("clock", &["reading", "host"]),
     ("backoff", &[]),
     ("host", &[]),
-    ("protocol", &["reading"]),
+    // The layout of a value is a word of the model; the model itself knows no protocol.
+    ("protocol", &["reading", "config::model"]),
     ("config", &["reading", "host"]),
     ("notebook", &["reading", "host"]),
     ("driver", &["protocol", "reading", "config::model"]),
