@@ -265,7 +265,8 @@ impl Journal {
 
     fn free(&mut self) {
         let spare = usize::from(self.file.is_some());
-        while self.parts.len() > spare && self.parts.front().is_some_and(|part| part.owed == 0 && Some(part.number) > self.held_to) {
+        while self.parts.len() > spare && self.parts.front().is_some_and(|part| part.owed == 0 && Some(part.number) > self.held_to)
+        {
             let Some(part) = self.parts.pop_front() else { return };
             let path = self.path(part.number);
             if let Err(error) = fs::remove_file(&path) {
@@ -288,7 +289,9 @@ fn size(path: &Path) -> u64 {
 fn move_aside(path: &Path) {
     let aside = path.with_extension("damaged");
     match fs::rename(path, &aside) {
-        Ok(()) => warn!(path = %aside.display(), "a journal file could not be replayed twice and was moved aside; readings may be missing"),
+        Ok(()) => {
+            warn!(path = %aside.display(), "a journal file could not be replayed twice and was moved aside; readings may be missing")
+        }
         Err(error) => info!(path = %path.display(), %error, "a journal file can neither be replayed nor moved aside"),
     }
 }
