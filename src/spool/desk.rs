@@ -34,6 +34,8 @@ pub(super) struct Desk {
     /// Wakes whoever waits for everything to stand on flash, or for the end.
     pub(super) settled: Notify,
     flash: Condvar,
+    #[cfg(test)]
+    idle: Condvar,
 }
 
 /// Behind the lock.
@@ -51,6 +53,9 @@ pub(super) struct State {
     accepts: bool,
     closing: bool,
     ended: bool,
+    /// Whether flash sleeps, so that its files are between two steps.
+    #[cfg(test)]
+    idle: bool,
 }
 
 impl Desk {
@@ -67,9 +72,22 @@ impl Desk {
             accepts: true,
             closing: false,
             ended: false,
+            #[cfg(test)]
+            idle: false,
         };
         let (offers, timer, settled) = (Notify::new(), Notify::new(), Notify::new());
-        let desk = Self { state: Mutex::new(state), clock, names, status, offers, timer, settled, flash: Condvar::new() };
+        let desk = Self {
+            state: Mutex::new(state),
+            clock,
+            names,
+            status,
+            offers,
+            timer,
+            settled,
+            flash: Condvar::new(),
+            #[cfg(test)]
+            idle: Condvar::new(),
+        };
         desk.restore(replayed);
         desk
     }
@@ -166,6 +184,7 @@ impl Desk {
         for keep in state.core.aged(now) {
             self.close(&mut state, keep, now);
         }
+        self.status.turned(now);
         state.core.close_deadline()
     }
 
@@ -351,6 +370,11 @@ impl Desk {
         let now = clock::monotonic();
         let until = [own, state.core.deadline(now, state.accepts)].into_iter().flatten().min();
         state.asleep_until = until;
+        #[cfg(test)]
+        {
+            state.idle = true;
+            self.idle.notify_all();
+        }
         let mut state = match until {
             Some(until) => {
                 let pause = until.saturating_duration_since(now);
@@ -358,6 +382,10 @@ impl Desk {
             }
             None => self.flash.wait(state).unwrap_or_else(PoisonError::into_inner),
         };
+        #[cfg(test)]
+        {
+            state.idle = false;
+        }
         // Awake: nobody needs to wake it.
         state.asleep_until = Some(clock::monotonic());
         state.closing
@@ -445,9 +473,9 @@ impl Desk {
     }
 
     fn after_flash(&self, state: &State) {
+        self.publish(state);
         self.offers.notify_one();
         self.settled.notify_one();
-        self.publish(state);
     }
 
     /// What is wrong with flash; empty: nothing. Logged when it changes, not at every retry.
@@ -470,7 +498,6 @@ impl Desk {
         let mut state = self.lock();
         state.bytes_on_flash = on_flash;
         state.bytes_written += written;
-        self.status.turned(clock::monotonic());
         self.publish(&state);
     }
 
@@ -519,5 +546,26 @@ impl State {
                 None
             }
         }
+    }
+}
+
+/// What only tests do.
+#[cfg(test)]
+impl Desk {
+    /// Looks at the files while flash is between two steps and nobody can append: what a kill at this moment leaves.
+    pub(super) fn while_idle(&self, look: impl FnOnce()) {
+        let state = self.lock();
+        let _idle = self.idle.wait_while(state, |state| !state.idle).unwrap();
+        look();
+    }
+
+    /// Closes the open batches now.
+    pub(super) fn close_now(&self) {
+        let now = clock::monotonic();
+        let mut state = self.lock();
+        for keep in state.core.open_classes() {
+            self.close(&mut state, keep, now);
+        }
+        self.publish(&state);
     }
 }

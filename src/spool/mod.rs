@@ -35,3 +35,6 @@ fn random_bits() -> u64 {
     let drawn = if filled.is_ok() { u64::from_le_bytes(bytes) } else { fastrand::u64(..) };
     drawn.max(1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,6 +79,8 @@ pub(in crate::spool) struct Opened {
     pub(in crate::spool) counts: Counts,
     /// Records near its end and those the journal named: key, position, weight.
     pub(in crate::spool) seen: Vec<(Key, u64, Weight)>,
+    /// Of the records that were to be deleted, those that are no longer there.
+    pub(in crate::spool) absent: Vec<(Row, u64)>,
 }
 
 impl Core {
@@ -284,7 +286,8 @@ impl Core {
         self.view = Some(View { counts: opened.counts, cursor: 0 });
         self.last_counts = Some(opened.counts);
         self.aside_next.get_or_insert(now + ASIDE_FIRST);
-        let mut debts = Vec::new();
+        let gone = opened.absent.iter().filter_map(|at| self.removals.remove(at));
+        let mut debts: Vec<Debt> = gone.filter_map(|removal| removal.debt).collect();
         let placed: Vec<(Written, Weight)> =
             opened.seen.iter().map(|(key, position, weight)| (Written { key: *key, position: *position }, *weight)).collect();
         self.bury(&placed, now);
@@ -305,6 +308,12 @@ impl Core {
         } else {
             self.totals.taken += after.saturating_sub(before);
         }
+    }
+
+    /// Whether the store is open.
+    #[cfg(test)]
+    pub(in crate::spool) fn is_open(&self) -> bool {
+        self.view.is_some()
     }
 
     /// The store is closed, for now.

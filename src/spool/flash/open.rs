@@ -91,6 +91,10 @@ impl Flash {
                 self.desk.tell_lost(0);
                 Ok(Ok(store))
             }
+            Ok((store, _)) if mark.store == store.counts().store && store.counts().next < mark.next => {
+                store.close();
+                Ok(Err("it opened in a state older than its mark".to_owned()))
+            }
             Ok((store, _)) => Ok(Ok(store)),
             Err(Trouble::Damaged(why)) => Ok(Err(why)),
             Err(other) => Err(other),
@@ -144,12 +148,11 @@ impl Flash {
         for removal in pending {
             let ((row, position), _) = removal;
             if store.at(row, position)?.is_none() {
-                absent.push(removal);
+                absent.push((row, position));
             }
         }
         let now = clock::monotonic();
-        self.debts.extend(self.desk.removed(&absent, store.counts(), now));
-        self.desk.opened(&Opened { counts: store.counts(), seen }, now);
+        self.desk.opened(&Opened { counts: store.counts(), seen, absent }, now);
         self.gone.clear();
         let waits = !self.desk.report(|core| core.all_removals()).is_empty();
         if waits || !self.debts.is_empty() {
