@@ -73,6 +73,29 @@ async fn an_ack_of_a_batch_on_flash_survives_a_kill_before_its_deletion() {
 }
 
 #[tokio::test]
+async fn a_kill_between_the_sync_and_its_note_in_the_journal_doubles_nothing() {
+    let mut rig = Rig::new();
+    let meter = schema("g", "m", Keep::Normal);
+    for id in 1..=3 {
+        rig.append(sweep(&meter, id));
+        rig.close_batches();
+    }
+    let noted = rig.journal().with_extension("before");
+    super::copy(&rig.journal(), &noted);
+    rig.until_on_flash().await;
+    rig.crash_with(true, |rig| {
+        std::fs::remove_dir_all(rig.journal()).unwrap();
+        std::fs::rename(&noted, rig.journal()).unwrap();
+    })
+    .await;
+    rig.until_open().await;
+    assert_eq!(rig.status().held, 6);
+    let came: Vec<u32> = rig.drain().await.iter().flat_map(|batch| ids(batch)).collect();
+    assert_eq!(came, [1, 2, 3]);
+    assert_balanced(&rig.status());
+}
+
+#[tokio::test]
 async fn a_power_cut_takes_nothing_that_is_on_flash() {
     let mut rig = Rig::new();
     let meter = schema("g", "m", Keep::Normal);
