@@ -135,9 +135,15 @@ impl Spool {
         let names = (gateway.name.clone(), gateway.district.clone());
         let gone = replayed.gone.clone();
         let desk = Arc::new(Desk::new(core, journal, replayed, names, clock, status));
-        let start =
-            flash::Start { desk: Arc::clone(&desk), directory: spool.path.clone(), max_size: spool.max_size, lock: spool_lock, gone };
-        let thread = flash::spawn(start).inspect_err(|error| warn!(%error, "no thread for flash; readings stay in the journal")).ok();
+        let start = flash::Start {
+            desk: Arc::clone(&desk),
+            directory: spool.path.clone(),
+            max_size: spool.max_size,
+            lock: spool_lock,
+            gone,
+        };
+        let thread =
+            flash::spawn(start).inspect_err(|error| warn!(%error, "no thread for flash; readings stay in the journal")).ok();
         let (journal_lock, flash) = (Mutex::new(journal_lock), Mutex::new(thread));
         Ok(Self(Arc::new(Shared { desk, sessions: AtomicU64::new(1), journal_lock, flash })))
     }

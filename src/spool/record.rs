@@ -184,4 +184,3 @@ impl Frame<'_> {
         Ok((Label { key, keep, readings, is_event }, count, input))
     }
 }
-

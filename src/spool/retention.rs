@@ -123,7 +123,10 @@ mod tests {
     #[test]
     fn merged_gaps_span_both_and_count_both() {
         let merged = merged(&gap(5, 9, "b", Some(2)), &gap(1, 6, "a", Some(3)));
-        assert_eq!(merged, Gap { from_ms: 1, to_ms: 9, meters: vec!["a".into(), "b".into()], readings: Some(5), why: "max-size".into() });
+        assert_eq!(
+            merged,
+            Gap { from_ms: 1, to_ms: 9, meters: vec!["a".into(), "b".into()], readings: Some(5), why: "max-size".into() }
+        );
     }
 
     #[test]

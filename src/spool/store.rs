@@ -188,7 +188,8 @@ impl Store {
     /// Sorted by what to do next.
     pub(super) fn open(directory: &Path, fresh: u64, next: u64) -> Result<(Self, bool), Trouble> {
         guarded(|| {
-            let db = sled::Config::new().path(directory).cache_capacity(CACHE).mode(sled::Mode::LowSpace).flush_every_ms(None).open()?;
+            let db =
+                sled::Config::new().path(directory).cache_capacity(CACHE).mode(sled::Mode::LowSpace).flush_every_ms(None).open()?;
             let file = File::options().read(true).write(true).open(directory.join("db"))?;
             let counts = db.get(COUNTS)?.and_then(|bytes| Counts::get(&bytes));
             let new = counts.is_none();

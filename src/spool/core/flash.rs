@@ -100,7 +100,8 @@ impl Core {
         }
         self.begin_aside_round(now);
         let removes = self.first_removal.is_some_and(|first| first + REMOVE_EVERY <= now) || self.removals.len() >= REMOVE_AT;
-        let remove = if removes || self.settling { self.removals.iter().map(|(at, removal)| (*at, *removal)).collect() } else { vec![] };
+        let remove =
+            if removes || self.settling { self.removals.iter().map(|(at, removal)| (*at, *removal)).collect() } else { vec![] };
         let write = if accepts { self.due(now) } else { Vec::new() };
         Plan { remove, set_aside: std::mem::take(&mut self.to_set_aside), write, read: self.wants_read() }
     }

@@ -238,7 +238,11 @@ impl Core {
 
     /// Readings that neither the journal nor flash holds.
     pub(super) fn at_risk(&self) -> u64 {
-        self.held.values().filter(|entry| entry.at_risk && !matches!(entry.place, Place::Stored(_))).map(|entry| entry.readings).sum()
+        self.held
+            .values()
+            .filter(|entry| entry.at_risk && !matches!(entry.place, Place::Stored(_)))
+            .map(|entry| entry.readings)
+            .sum()
     }
 
     /// Whether the uplink is up.
@@ -277,9 +281,8 @@ impl Core {
 
     /// The gap to be told for `more`: one that nobody has seen grows, otherwise a new one begins. Says where the grown one stands.
     pub(super) fn gap(&mut self, names: &Names, more: Gap, stamp: Stamp, stored: bool) -> Telling {
-        let fits = |growing: &&mut Growing| {
-            growing.names == *names && growing.gap.why == more.why && growing.position.is_some() == stored
-        };
+        let fits =
+            |growing: &&mut Growing| growing.names == *names && growing.gap.why == more.why && growing.position.is_some() == stored;
         let (key, gap, replaces) = match self.growing.iter_mut().find(fits) {
             Some(growing) => {
                 growing.gap = retention::merged(&growing.gap, &more);
@@ -329,4 +332,3 @@ fn weight(content: &Content) -> u64 {
     };
     (BATCH + bytes) as u64
 }
-

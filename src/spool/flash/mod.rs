@@ -309,7 +309,8 @@ impl Flash {
         let Some(store) = &self.store else { return Ok(()) };
         store.sync()?;
         let counts = store.counts();
-        let lowest = [store.after(Row::Backlog, 0)?, store.after(Row::Aside, 0)?].into_iter().flatten().map(|(position, _)| position);
+        let lowest =
+            [store.after(Row::Backlog, 0)?, store.after(Row::Aside, 0)?].into_iter().flatten().map(|(position, _)| position);
         let lowest = lowest.min().unwrap_or(counts.next);
         self.put_mark(Mark { store: counts.store, lowest, next: counts.next, held: counts.batches > 0 })?;
         self.dirty = None;

@@ -30,9 +30,9 @@ async fn after(damage: impl FnOnce(&mut Vec<u8>)) -> (Vec<u32>, bool) {
     .await;
     rig.until_open().await;
     let all = rig.drain().await;
-    let told = all.iter().any(|batch| {
-        matches!(&batch.content, Content::Event(event) if matches!(&event.told, Told::Gap(gap) if &*gap.why == "damaged"))
-    });
+    let told = all.iter().any(
+        |batch| matches!(&batch.content, Content::Event(event) if matches!(&event.told, Told::Gap(gap) if &*gap.why == "damaged")),
+    );
     let mut came: Vec<u32> = all.iter().flat_map(|batch| ids(batch)).collect();
     came.sort_unstable();
     (came, told)

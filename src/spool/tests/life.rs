@@ -177,8 +177,7 @@ async fn an_event_goes_out_once_in_the_sequence_of_the_batches() {
     let mut rig = Rig::new();
     let (_, gateway) = rig.settings();
     let told = Told::Notice { code: "configuration-last-good".into(), text: "x".into() };
-    let event =
-        Event { gateway: gateway.name.clone(), district: gateway.district.clone(), stamp: Clock::system().now(), told };
+    let event = Event { gateway: gateway.name.clone(), district: gateway.district.clone(), stamp: Clock::system().now(), told };
     rig.append(sweep(&schema("g", "m", Keep::Normal), 1));
     rig.close_batches();
     rig.spool().tell(event.clone());

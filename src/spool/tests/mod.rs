@@ -1,5 +1,6 @@
 //! The room as a whole, on real files.
 
+mod bytes;
 mod damage;
 mod lanes;
 mod life;
