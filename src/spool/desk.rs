@@ -141,23 +141,23 @@ impl Desk {
     }
 
     /// Takes something to be told.
-    pub(super) fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: &Event) {
         let now = clock::monotonic();
         let mut state = self.lock();
         self.tell_event(&mut state, event, now);
         self.publish(&state);
     }
 
-    fn tell_event(&self, state: &mut State, event: Event, now: Instant) {
+    fn tell_event(&self, state: &mut State, event: &Event, now: Instant) {
         let key = state.core.tell(event.clone(), now);
-        state.journal_event(key, &event, now);
+        state.journal_event(key, event, now);
         self.wake(state, now);
     }
 
     fn notice(&self, state: &mut State, code: &str, text: String, now: Instant) {
         let told = Told::Notice { code: code.into(), text: text.into() };
         let (gateway, district) = self.names.clone();
-        self.tell_event(state, Event { gateway, district, stamp: self.clock.now(), told }, now);
+        self.tell_event(state, &Event { gateway, district, stamp: self.clock.now(), told }, now);
     }
 
     fn close(&self, state: &mut State, keep: Keep, now: Instant) {
@@ -347,6 +347,7 @@ impl Desk {
             status.acked = totals.acked;
             status.held = depth.readings;
             status.given_up = totals.given_up;
+            status.at_risk = state.core.at_risk();
             status.batches_on_flash = counts.batches;
             status.bytes_on_flash = state.bytes_on_flash;
             status.bytes_written = state.bytes_written;

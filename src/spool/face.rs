@@ -105,29 +105,28 @@ pub(super) struct Shared {
     flash: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// What the spool needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `[spool]`.
+    pub spool: model::Spool,
+    /// An open batch closes at this age while the uplink is up.
+    pub batch_age: Duration,
+    /// Names for events and gaps.
+    pub gateway: model::Gateway,
+}
+
 impl Spool {
-    /// Locks and replays the journal, and opens the store in the background. An open batch closes at `batch_age` while the uplink is
-    /// up; `gateway` names the box in gaps and events.
+    /// Locks and replays the journal, and opens the store in the background.
     ///
     /// # Errors
     /// Only when another process holds the spool. A directory that cannot be used is trouble that status shows, and is tried again.
-    pub fn open(
-        spool: &model::Spool,
-        batch_age: Duration,
-        gateway: &model::Gateway,
-        clock: Clock,
-        status: SpoolReporter,
-    ) -> Result<Self, OpenError> {
-        Self::open_with(spool, Limits::new(spool.window, batch_age), gateway, clock, status)
+    pub fn open(settings: &Settings, clock: Clock, status: SpoolReporter) -> Result<Self, OpenError> {
+        Self::open_with(settings, Limits::new(settings.spool.window, settings.batch_age), clock, status)
     }
 
-    pub(super) fn open_with(
-        spool: &model::Spool,
-        limits: Limits,
-        gateway: &model::Gateway,
-        clock: Clock,
-        status: SpoolReporter,
-    ) -> Result<Self, OpenError> {
+    pub(super) fn open_with(settings: &Settings, limits: Limits, clock: Clock, status: SpoolReporter) -> Result<Self, OpenError> {
+        let Settings { spool, gateway, .. } = settings;
         let spool_lock = locked(&spool.path)?;
         let (journal, replayed, journal_lock) = open_journal(&spool.journal, &spool.path)?;
         let run = super::random_bits() >> 11;
@@ -254,7 +253,7 @@ impl Append for Spool {
     }
 
     fn tell(&self, event: Event) {
-        self.0.desk.tell(event);
+        self.0.desk.tell(&event);
     }
 }
 

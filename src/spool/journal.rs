@@ -297,7 +297,7 @@ fn move_aside(path: &Path) {
     let aside = path.with_extension("damaged");
     match fs::rename(path, &aside) {
         Ok(()) => {
-            warn!(path = %aside.display(), "a journal file could not be replayed twice and was moved aside; readings may be missing")
+            warn!(path = %aside.display(), "a journal file could not be replayed twice and was moved aside; readings may be missing");
         }
         Err(error) => info!(path = %path.display(), %error, "a journal file can neither be replayed nor moved aside"),
     }

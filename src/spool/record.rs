@@ -119,7 +119,9 @@ fn put_payload(out: &mut Vec<u8>, keep: Keep, batch: &Batch) {
     match &batch.content {
         Content::Sweeps(sweeps) => {
             out.extend_from_slice(&u32::try_from(sweeps.len()).unwrap_or(u32::MAX).to_le_bytes());
-            sweeps.iter().for_each(|sweep| codec::put_sweep(out, sweep));
+            for sweep in sweeps {
+                codec::put_sweep(out, sweep);
+            }
         }
         Content::Event(event) => {
             out.extend_from_slice(&1u32.to_le_bytes());

@@ -190,7 +190,7 @@ impl Flash {
         if let Some(store) = self.store.take() {
             store.close();
         }
-        self.desk.report(|core| core.store_gone());
+        self.desk.report(super::core::Core::store_gone);
         self.desk.trouble(&format!("{}: {trouble}", self.directory.display()));
         let again_at_once = matches!(trouble, Trouble::Full) && self.ballast.stands();
         if again_at_once {
@@ -255,7 +255,7 @@ impl Flash {
         }
         let written = self.write_synced(batches);
         if written.is_err() {
-            self.desk.report(|core| core.not_written());
+            self.desk.report(super::core::Core::not_written);
         }
         written
     }
@@ -329,7 +329,7 @@ impl Flash {
         if let Some(store) = self.store.take() {
             store.close();
         }
-        self.desk.report(|core| core.store_gone());
+        self.desk.report(super::core::Core::store_gone);
         std::fs::remove_dir_all(self.database())?;
         self.open()
     }

@@ -99,10 +99,16 @@ impl Flash {
         let counts = store.counts();
         self.desk.report(|core| match &applied {
             Ok(()) => {
-                told.iter().for_each(|(key, position, weight)| core.gap_stored(*key, *position, *weight));
+                for (key, position, weight) in &told {
+                    core.gap_stored(*key, *position, *weight);
+                }
                 core.given_up_on_flash(readings, counts);
             }
-            Err(_) => told.iter().for_each(|(key, ..)| core.freeze(*key)),
+            Err(_) => {
+                for (key, ..) in &told {
+                    core.freeze(*key);
+                }
+            }
         });
         applied
     }

@@ -3,7 +3,7 @@
 use super::{Rig, assert_balanced, id_of, ids, schema, sweep};
 use crate::clock::Clock;
 use crate::reading::{Append as _, Event, Keep, Told};
-use crate::spool::face::{Content, OpenError, Spool};
+use crate::spool::face::{Content, OpenError, Settings, Spool};
 use crate::status::Board;
 
 #[tokio::test]
@@ -147,8 +147,7 @@ async fn a_batch_holds_one_gateway_and_one_class() {
 #[tokio::test]
 async fn a_spool_that_is_held_is_refused_and_its_holder_named() {
     let rig = Rig::new();
-    let (settings, gateway) = rig.settings();
-    let second = Spool::open(&settings, settings.window / 2, &gateway, Clock::system(), Board::new().spool());
+    let second = Spool::open(&rig.settings(), Clock::system(), Board::new().spool());
     match second {
         Err(OpenError::Held { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
         Ok(_) => panic!("two spools on one directory"),
@@ -175,7 +174,7 @@ async fn after_closing_nothing_is_left_in_the_journal_and_all_of_it_is_on_flash(
 #[tokio::test]
 async fn an_event_goes_out_once_in_the_sequence_of_the_batches() {
     let mut rig = Rig::new();
-    let (_, gateway) = rig.settings();
+    let gateway = rig.settings().gateway;
     let told = Told::Notice { code: "configuration-last-good".into(), text: "x".into() };
     let event = Event { gateway: gateway.name.clone(), district: gateway.district.clone(), stamp: Clock::system().now(), told };
     rig.append(sweep(&schema("g", "m", Keep::Normal), 1));
@@ -201,7 +200,8 @@ async fn an_unusable_spool_path_is_trouble_and_no_reason_to_stop() {
         max_size: 1 << 20,
     };
     let gateway = crate::config::model::Gateway { name: "g".into(), district: "d".into(), state: root.path().into() };
-    let spool = Spool::open(&settings, settings.window / 2, &gateway, Clock::system(), board.spool()).unwrap();
+    let settings = Settings { batch_age: settings.window / 2, spool: settings, gateway };
+    let spool = Spool::open(&settings, Clock::system(), board.spool()).unwrap();
     spool.append(sweep(&schema("g", "m", Keep::Normal), 1));
     spool.0.desk.close_now();
     let session = spool.outlet().session();

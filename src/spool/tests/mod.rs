@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Limits;
-use super::face::{Batch, Content, Session, Spool};
+use super::face::{Batch, Content, Session, Settings, Spool};
 use crate::clock::Clock;
 use crate::config::model as config;
 use crate::reading::{
@@ -75,18 +75,17 @@ impl Rig {
         rig
     }
 
-    fn settings(&self) -> (config::Spool, config::Gateway) {
+    fn settings(&self) -> Settings {
         let path = self.root.path().join(format!("spool-{}", self.life));
         let journal = self.root.path().join(format!("journal-{}", self.life));
         let spool = config::Spool { path, journal, window: self.limits.window, max_size: self.max_size };
         let gateway = config::Gateway { name: self.gateway.as_str().into(), district: "d".into(), state: self.root.path().into() };
-        (spool, gateway)
+        Settings { spool, batch_age: self.limits.batch_age, gateway }
     }
 
     fn start(&mut self) {
         self.board = Board::new();
-        let (spool, gateway) = self.settings();
-        let opened = Spool::open_with(&spool, self.limits.clone(), &gateway, Clock::system(), self.board.spool());
+        let opened = Spool::open_with(&self.settings(), self.limits.clone(), Clock::system(), self.board.spool());
         self.spool = Some(opened.unwrap());
     }
 
@@ -95,11 +94,11 @@ impl Rig {
     }
 
     pub(super) fn path(&self) -> std::path::PathBuf {
-        self.settings().0.path
+        self.settings().spool.path
     }
 
     pub(super) fn journal(&self) -> std::path::PathBuf {
-        self.settings().0.journal
+        self.settings().spool.journal
     }
 
     pub(super) fn append(&self, sweep: Sweep) {
