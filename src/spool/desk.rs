@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::clock::{self, Clock};
-use crate::reading::{Event, Keep, Key, Sweep, Told};
+use crate::reading::{Event, Keep, Key, Stamp, Sweep, Told};
 use crate::status::SpoolReporter;
 
 use super::core::{Core, Opened, Plan, Reading, Removal, Telling, Written};
@@ -107,7 +107,7 @@ impl Desk {
             warn!(damaged, "frames of the journal cannot be used; the readings in them are told as a gap");
             let stamp = self.clock.now();
             let mut tally = Tally::default();
-            tally.unreadable(&self.names, stamp.wall_ms, stamp.wall_ms);
+            tally.lost(&self.names, (stamp.wall_ms, stamp.wall_ms), None);
             self.tell_gaps(&mut state, tally, "damaged", now);
         }
         self.publish(&state);
@@ -199,11 +199,12 @@ impl Desk {
         if given.keys.is_empty() {
             return;
         }
+        // The gap first: a crash between the two tells too much rather than too little.
+        self.tell_gaps(state, given.tally, "journal-full", now);
         for key in given.keys {
             let written = state.journal.given_up(key);
             state.judge(written);
         }
-        self.tell_gaps(state, given.tally, "journal-full", now);
         state.journal.settle(&given.debts);
     }
 
@@ -452,12 +453,17 @@ impl Desk {
     }
 
     /// Tells, through the journal, of what flash has lost.
-    pub(super) fn tell_lost(&self, from_ms: i64) {
+    pub(super) fn tell_lost(&self, from_ms: i64, readings: Option<u64>) {
         let now = clock::monotonic();
         let mut state = self.lock();
         let mut tally = Tally::default();
-        tally.unreadable(&self.names, from_ms, self.clock.now().wall_ms);
+        tally.lost(&self.names, (from_ms, self.clock.now().wall_ms), readings);
         self.tell_gaps(&mut state, tally, "damaged", now);
+    }
+
+    /// The present moment.
+    pub(super) fn now(&self) -> Stamp {
+        self.clock.now()
     }
 
     /// Names for what cannot be read.

@@ -26,6 +26,7 @@ mod retention;
 mod salvage;
 mod schemas;
 mod store;
+mod tail;
 
 /// Sixty-four bits from the kernel, never zero.
 fn random_bits() -> u64 {

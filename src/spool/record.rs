@@ -149,6 +149,21 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Frame<'_>, Bad> {
     Ok(Frame { store, position, length: HEAD + payload.len(), version, kind, payload })
 }
 
+/// Calls `each` with the offset and content of every sound frame that begins before `end`.
+pub(super) fn find(bytes: &[u8], end: usize, mut each: impl FnMut(usize, &Frame<'_>)) {
+    let mut offset = 0;
+    while let Some(found) = bytes.get(offset..end).and_then(|rest| rest.iter().position(|byte| *byte == MAGIC[0])) {
+        offset += found;
+        match bytes.get(offset..).map(parse) {
+            Some(Ok(frame)) => {
+                each(offset, &frame);
+                offset += frame.length;
+            }
+            _ => offset += 1,
+        }
+    }
+}
+
 impl Frame<'_> {
     /// What can be known without schemas.
     ///

@@ -217,6 +217,19 @@ impl Core {
         self.set_counts(counts);
     }
 
+    /// Whether all that stands on flash should have gone: nothing unread, nothing out, nothing on its way.
+    pub(in crate::spool) fn seems_drained(&self) -> bool {
+        let out = self.flight.len() + self.ahead.len() + self.removals.len() + self.sums.stored;
+        self.has_session() && out == 0 && !self.has_unread()
+    }
+
+    /// The store turned out to hold less than it counted; a gap tells of it.
+    pub(in crate::spool) fn lost(&mut self, counts: Counts) {
+        let before = self.depth().readings;
+        self.set_counts(counts);
+        self.totals.given_up += before.saturating_sub(self.depth().readings);
+    }
+
     /// Positions that are out or about to be, and must not be given up.
     pub(in crate::spool) fn spoken_for(&self) -> Vec<u64> {
         let removals = self.removals.keys().map(|(_, position)| *position);

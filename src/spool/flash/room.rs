@@ -69,7 +69,7 @@ impl Flash {
         }
         match parsed.and_then(|frame| frame.batch(&|id| self.shelf.get(id))) {
             Ok(batch) => victims.tally.batch(&batch),
-            Err(_) => victims.tally.unreadable(self.desk.names(), 0, 0),
+            Err(_) => victims.tally.lost(self.desk.names(), (self.mark.since_ms, self.desk.now().wall_ms), None),
         }
         let weight = Weight { readings: label.map_or(0, |label| u64::from(label.readings)), bytes: frame.len() as u64 };
         victims.bytes += weight.bytes;
