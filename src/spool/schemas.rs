@@ -51,7 +51,7 @@ impl Shelf {
                     self.known.insert(schema.id(), Arc::new(schema));
                 }
                 None => {
-                    warn!(path = %path.display(), "a schema on flash is damaged; batches that need it are kept but cannot be sent")
+                    warn!(path = %path.display(), "a schema on flash is damaged; batches that need it are kept but cannot be sent");
                 }
             }
         }

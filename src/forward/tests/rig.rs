@@ -16,7 +16,7 @@ use crate::forward::task::Task;
 use crate::forward::{About, Forward};
 use crate::notebook::Notebook;
 use crate::reading::{Keep, Kind, MeterSchema, Quality, SchemaContent, SchemaPoint, Sweep, Value, ValueType};
-use crate::spool::face::{Content, Spool};
+use crate::spool::face::{self, Content, Spool};
 use crate::status::Board;
 
 pub(super) fn brief() -> Settings {
