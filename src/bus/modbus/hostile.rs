@@ -20,6 +20,8 @@ pub(super) struct Manner {
     pub(super) timeout: Duration,
     /// Late answers come after so many time-outs, counted from the end of the request.
     pub(super) late: (f64, f64),
+    /// Whether it answers in the order it was asked, as every slave does; a line with repeaters on it need not.
+    pub(super) in_order: bool,
     /// Repeated answers come within this.
     pub(super) repeat_within: Duration,
 }
@@ -111,7 +113,10 @@ impl Slave {
         let address = u16::from_be_bytes([pdu[2], pdu[3]]);
         let count = u16::from_be_bytes([pdu[4], pdu[5]]);
         let good = self.frame(header, unit, function, address, count, moment);
-        let begun = Instant::now().max(self.busy_until[usize::from(unit)]);
+        let mut begun = Instant::now();
+        if self.manner.in_order {
+            begun = begun.max(self.busy_until[usize::from(unit)]);
+        }
         let soon = begun + self.manner.timeout.mul_f64(0.5 * self.random.f64());
         let evil = if self.random.u32(0..100) < self.manner.evil { self.random.u32(0..6) } else { 9 };
         let (due, sent) = match evil {

@@ -9,9 +9,8 @@ use super::*;
 use crate::bus::link::scripted::Ports;
 use crate::bus::modbus::hostile::crc;
 use crate::config::model::{self, Encoding, Framing, Layout, Line, Parity, Point, Scaling, Serial, Table};
-use crate::driver::Ask;
 use crate::notebook::Notebook;
-use crate::reading::{Event, Keep, Kind, MeterSchema, Quality, SchemaContent, SchemaPoint, Stamp, Value, ValueType};
+use crate::reading::{Event, Keep, Kind, MeterSchema, Quality, SchemaContent, SchemaPoint, Value, ValueType};
 use crate::status::Board;
 
 /// Remembers what was appended.
@@ -54,25 +53,6 @@ fn meter(name: &str, unit: u8, every: Duration) -> Meter {
     }
 }
 
-/// Reads register 7 once.
-struct ReadOne(Arc<Meter>);
-
-fn read_one(meter: &Arc<Meter>, _: &LineCost) -> Box<dyn Dialogue> {
-    Box::new(ReadOne(Arc::clone(meter)))
-}
-
-impl Dialogue for ReadOne {
-    fn step(&mut self, heard: Heard, now: &Stamp) -> Step {
-        let (value, quality) = match heard {
-            Heard::Nothing => return Step::Ask(Ask { table: Table::Input, address: 7, count: 1 }),
-            Heard::Words(words) => (Value::UInt(u64::from(words[0])), Quality::Good),
-            Heard::Bits(_) => unreachable!("registers were asked for"),
-            Heard::Fault(fault) => (Value::Missing, Quality::Bad(fault.reason())),
-        };
-        Step::Done(vec![Sweep { schema: Arc::clone(&self.0.schema), stamp: *now, values: vec![(0, value, quality)] }])
-    }
-}
-
 /// A bus that runs beside the test.
 struct Running {
     spool: Arc<Spool>,
@@ -105,7 +85,7 @@ fn run(line: Line, meters: Vec<Meter>, source: Option<Source>) -> Running {
         inbox,
         stop: stop.clone(),
     };
-    let task = tokio::spawn(Task::new(bus, source, read_one).run());
+    let task = tokio::spawn(Task::new(bus, source).run());
     Running { spool, board, ask, stop, task, _folder: folder }
 }
 
@@ -122,7 +102,7 @@ impl Running {
 
     async fn end(self) {
         self.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(5), self.task).await.unwrap().unwrap();
+        timeout(Duration::from_secs(5), self.task).await.unwrap().unwrap();
     }
 }
 
