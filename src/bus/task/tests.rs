@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::bus::link::scripted::Ports;
+use crate::bus::link::scripted::{Ports, perform};
 use crate::bus::modbus::hostile::crc;
 use crate::config::model::{self, Encoding, Framing, Layout, Line, Parity, Point, Scaling, Serial, Table};
 use crate::notebook::Notebook;
@@ -59,6 +59,7 @@ struct Running {
     board: Board,
     ask: mpsc::Sender<Request>,
     stop: CancellationToken,
+    notebook: Notebook,
     task: tokio::task::JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
@@ -67,6 +68,7 @@ fn run(line: Line, meters: Vec<Meter>, source: Option<Source>) -> Running {
     let (ask, inbox) = mpsc::channel(8);
     let (spool, board, stop) = (Arc::new(Spool::default()), Board::new(), CancellationToken::new());
     let folder = tempfile::tempdir().unwrap();
+    let notebook = Notebook::open(&folder.path().join("notebook"));
     let source = source.unwrap_or_else(|| Source::Line(line.clone()));
     let model = model::Bus {
         name: "b".into(),
@@ -81,12 +83,12 @@ fn run(line: Line, meters: Vec<Meter>, source: Option<Source>) -> Running {
         append: Arc::clone(&spool) as Arc<dyn Append>,
         clock: Clock::system(),
         status: board.bus("b"),
-        notebook: Notebook::open(&folder.path().join("notebook")),
+        notebook: notebook.clone(),
         inbox,
         stop: stop.clone(),
     };
     let task = tokio::spawn(Task::new(bus, source).run());
-    Running { spool, board, ask, stop, task, _folder: folder }
+    Running { spool, board, ask, stop, notebook, task, _folder: folder }
 }
 
 impl Running {
@@ -207,6 +209,33 @@ async fn a_wire_that_is_pulled_out_is_opened_again() {
     serve_rtu(&mut wire, 3).await;
     bus.until(|spool, _| spool.values("m").last() == Some(&Value::UInt(3))).await;
     assert!(bus.spool.reasons("m").contains(&Quality::Bad(Reason::LineDown)));
+    bus.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_meter_refuses_is_remembered_in_the_notebook_and_does_not_make_it_silent() {
+    let ports = Ports::new(Framing::Rtu, false);
+    let mut wire = ports.next();
+    let mut two_points = meter("m", 1, SECOND);
+    let mut content = (**two_points.schema).clone();
+    content.points.push(SchemaPoint { name: "gone".into(), ..content.points[0].clone() });
+    two_points.schema = Arc::new(MeterSchema::new(content));
+    two_points.points.push(Point { address: 8, ..two_points.points[0].clone() });
+    let bus = run(serial(), vec![two_points], Some(Source::Scripted(ports)));
+    let script = "
+        >> 01 04 00 07 00 02 crc    both points at once
+        << 01 84 02 crc
+        >> 01 04 00 07 00 01 crc
+        << 01 04 02 00 05 crc
+        >> 01 04 00 08 00 01 crc
+        << 01 84 02 crc
+        >> 01 04 00 07 00 01 crc    the next poll knows
+        << 01 04 02 00 06 crc";
+    perform(script, &mut wire).await;
+    bus.until(|spool, _| spool.values("m").len() == 2).await;
+    assert_eq!(bus.spool.values("m"), [Value::UInt(5), Value::UInt(6)]);
+    assert_eq!(bus.spool.0.lock().unwrap()[1].values[1], (1, Value::Missing, Quality::Bad(Reason::Exception(2))));
+    assert!(bus.notebook.get("refused.m").is_some_and(|fact| fact.contains("8+1")), "{:?}", bus.notebook.get("refused.m"));
     bus.end().await;
 }
 
