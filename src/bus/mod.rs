@@ -1,9 +1,26 @@
-//! Wires and time: one task per wire grants it to one dialogue at a time. To come.
+//! Wires and time: one task per wire grants it to one dialogue at a time.
+//!
+//! Always true here: one request is on a wire at a time; a sweep is appended before the next dialogue begins; a bus never ends by
+//! itself, it slows down. Deliberately absent: what registers mean (`driver`), where sweeps wait (`spool`), and brokers.
+
+mod answer;
+mod cost;
+mod doubt;
+mod link;
+mod memory;
+mod modbus;
+mod report;
+mod schedule;
+mod source;
+mod task;
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+
+use source::Source;
+use task::Task;
 
 use crate::clock::Clock;
 use crate::config::model;
@@ -44,6 +61,7 @@ pub struct Bus {
 impl Bus {
     /// Polls until `stop` is cancelled. Never gives up on the wire: it slows down.
     pub async fn run(self) {
-        self.stop.cancelled().await;
+        let source = Source::Line(self.model.line.clone());
+        Task::new(self, source).run().await;
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn ask(config: &Path, question: &Question, json: bool) -> ExitCode {
 
 /// The socket of the daemon with this configuration; of the usual place when the configuration cannot be used.
 fn socket(config: &Path) -> PathBuf {
-    let loaded = load::load(config, &Environment::of_this_process());
+    let loaded = load::load(config, &Environment::of_a_bystander());
     let journal = loaded.config.map_or_else(|| PathBuf::from("/run/districtd"), |config| config.spool.journal);
     control::socket(&journal)
 }

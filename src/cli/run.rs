@@ -4,12 +4,14 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::{CONFIGURATION, HELD};
 use crate::config::environment::Environment;
+use crate::config::finding::Severity;
 use crate::config::load::{self, Loaded};
 use crate::config::model::Config;
+use crate::config::report;
 use crate::host::logging;
 use crate::host::signals::Signals;
 use crate::supervisor::{Daemon, Ended};
@@ -98,17 +100,13 @@ fn keep(loaded: &Loaded) {
     }
 }
 
-/// Every finding, a line of the report a log line.
+/// One log line for each finding; `districtd check` shows them with excerpts.
 fn say(loaded: &Loaded) {
-    if loaded.findings.is_empty() {
-        return info!("the configuration has no findings");
-    }
-    let report = load::render(loaded, false);
-    for line in report.lines().filter(|line| !line.trim().is_empty()) {
-        if loaded.has_errors() {
-            error!("{line}");
-        } else {
-            warn!("{line}");
+    for finding in &loaded.findings {
+        let line = report::line(finding, &loaded.sources);
+        match finding.severity {
+            Severity::Error => error!("{line}"),
+            Severity::Warning => warn!("{line}"),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::finding::{Code, Finding, Findings, Origin, Place, Severity, Sources};
 use super::schema::{self, Key, Section, Takes};
 use super::tree::{Item, Node, Table};
+use crate::host::durable;
 
 const PREFIX: &str = "DISTRICTD_";
 /// The tables it reaches, as they are called in a variable and in a file.
@@ -46,13 +47,22 @@ impl Environment {
         environment
     }
 
-    /// The environment of this process, and whether `/run/districtd` can serve as journal directory.
+    /// The environment of this process, which is going to be the daemon: `/run/districtd` counts if it can be written.
     #[must_use]
     pub fn of_this_process() -> Self {
         let mut environment = Self::new(std::env::vars_os());
         if environment.journal.is_none() && can_hold_the_journal(Path::new(USUAL_JOURNAL)) {
             environment.journal = Some(PathBuf::from(USUAL_JOURNAL));
         }
+        environment
+    }
+
+    /// The environment of a process that asks about the daemon without being it, perhaps as a user who may not write where the
+    /// daemon does: what the systemd unit gives the daemon is taken for granted.
+    #[must_use]
+    pub fn of_a_bystander() -> Self {
+        let mut environment = Self::new(std::env::vars_os());
+        environment.journal.get_or_insert_with(|| PathBuf::from(USUAL_JOURNAL));
         environment
     }
 
@@ -90,8 +100,7 @@ fn first_directory(value: &OsString) -> Option<PathBuf> {
 }
 
 fn can_hold_the_journal(path: &Path) -> bool {
-    let writable = |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok();
-    if path.exists() { path.is_dir() && writable(path) } else { path.parent().is_some_and(writable) }
+    if path.exists() { path.is_dir() && durable::can_write_in(path) } else { path.parent().is_some_and(durable::can_write_in) }
 }
 
 fn target(name: &str) -> Option<(&'static str, &'static Key)> {
@@ -141,8 +150,8 @@ fn unknown(name: &str, place: &Place, findings: &mut Findings) {
     let severity = if meant { Severity::Error } else { Severity::Warning };
     let finding = findings.add(Finding::new(severity, Code::UnknownVariable, place, title)).label("not a setting");
     let known: Vec<String> = names().collect();
-    if let Some(close) = schema::closest(name, known.iter().map(String::as_str)) {
-        finding.help(format!("did you mean `{close}`?"));
+    if let Some(close) = schema::closest(rest, known.iter().map(String::as_str)) {
+        finding.help(format!("did you mean `{PREFIX}{close}`?"));
     } else if ["BUS__", "METER__", "PROFILE__"].iter().any(|table| rest.starts_with(table)) {
         finding.help("the environment reaches [gateway], [uplink] and [spool] only: write this into a file");
     } else {
@@ -150,10 +159,10 @@ fn unknown(name: &str, place: &Place, findings: &mut Findings) {
     }
 }
 
-/// Every variable that sets something.
+/// Every variable that sets something, without the prefix.
 fn names() -> impl Iterator<Item = String> {
     let of_table = |(upper, _, section): &'static (&'static str, &str, Section)| {
-        schema::keys(*section).map(move |key| format!("{PREFIX}{upper}__{}", variable_part(key)))
+        schema::keys(*section).map(move |key| format!("{upper}__{}", variable_part(key)))
     };
     REACHED.iter().flat_map(of_table)
 }

@@ -13,7 +13,7 @@ use toml::de::DeTable;
 use super::environment::Environment;
 use super::finding::{Code, Finding, Findings, Origin, Place, Severity, Sources};
 use super::model::Config;
-use super::schema::{self, Spoken};
+use super::shape::{self, Spoken};
 use super::tree::{self, Item, Table};
 use super::{layers, report, validate};
 
@@ -21,6 +21,9 @@ pub use super::lastgood::{keep_last_good, last_good};
 
 /// Larger than any configuration; a path to something endless must not fill the memory.
 const LARGEST_FILE: u64 = 16 << 20;
+
+/// What the parser says of a key that stands twice.
+const DUPLICATE: &str = "duplicate key";
 
 /// What came of reading a configuration.
 #[derive(Debug, Clone)]
@@ -51,6 +54,18 @@ pub fn load(path: &Path, environment: &Environment) -> Loaded {
     let mut reading = Reading::default();
     for file in reading.files_of(path) {
         reading.file(&file);
+    }
+    reading.environment(environment);
+    reading.finish(environment)
+}
+
+/// Loads texts as if they were files of these names.
+#[cfg(test)]
+pub(super) fn load_texts(files: &[(&str, &str)], environment: &Environment) -> Loaded {
+    let mut reading = Reading::default();
+    for (name, text) in files {
+        let source = reading.sources.add((*name).to_owned(), (*text).to_owned(), Origin::File);
+        reading.text(source, text);
     }
     reading.environment(environment);
     reading.finish(environment)
@@ -145,25 +160,48 @@ impl Reading {
         }
         self.partial = true;
         self.layers.push(before_the_error(source, text));
+        let mut told: Vec<(Place, &str)> = Vec::new();
+        for error in &errors {
+            let place = Place { source, span: error.span().unwrap_or(text.len()..text.len()) };
+            told.push((place, error.message()));
+        }
+        told.sort_by_key(|(place, _)| place.span.start);
+        self.syntax_errors(&told);
+    }
+
+    /// The parser goes on after an error as well as it can; what it repeats of an open bracket line after line is noise.
+    fn syntax_errors(&mut self, errors: &[(Place, &str)]) {
+        let line_of = |place: &Place, sources: &Sources| sources.line_and_column(place).map_or(0, |(line, _)| line);
         let mut lines = Vec::new();
-        for error in errors {
-            let span = error.span().unwrap_or(text.len()..text.len());
-            let place = Place { source, span };
-            // The parser goes on after an error as well as it can; what it says of the same line again is noise.
-            let line = self.sources.line_and_column(&place).map(|(line, _)| line);
-            if lines.contains(&line) {
+        let mut messages = Vec::new();
+        for (place, message) in errors {
+            let line = line_of(place, &self.sources);
+            let twice = *message == DUPLICATE;
+            if lines.contains(&line) || (messages.contains(message) && !twice) {
                 continue;
             }
+            self.syntax_error(place, message, lines.first().copied());
             lines.push(line);
-            self.syntax_error(&place, error.message());
+            messages.push(*message);
         }
     }
 
-    fn syntax_error(&mut self, place: &Place, message: &str) {
-        let title = format!("not TOML: {message}");
-        self.findings.error(Code::Syntax, place, title).label("here or just before").help(
-            "a line is `key = value` or `[table]`; texts stand in double quotes, lists in brackets; what follows this line was not judged",
-        );
+    fn syntax_error(&mut self, place: &Place, message: &str, first: Option<usize>) {
+        if message == DUPLICATE {
+            let title = format!("`{}` stands twice in one table", self.sources.quote(place));
+            let help = "remove one of the two, or give it another name; what follows this line was not judged";
+            self.findings.error(Code::Syntax, place, title).label("the second one").help(help);
+            return;
+        }
+        let help = match first {
+            None => concat!(
+                "a line is `key = value` or `[table]`; texts stand in double quotes, lists in brackets; ",
+                "what follows this line was not judged"
+            )
+            .to_owned(),
+            Some(line) => format!("perhaps a consequence of the error in line {line}: mend that one first"),
+        };
+        self.findings.error(Code::Syntax, place, format!("not TOML: {message}")).label("here or just before").help(help);
     }
 
     fn unreadable(&mut self, path: &Path, why: &str, remedy: &str) {
@@ -183,7 +221,7 @@ impl Reading {
     pub(super) fn finish(mut self, environment: &Environment) -> Loaded {
         let mut spoken = Spoken::default();
         for layer in &mut self.layers {
-            schema::shape(layer, &self.sources, &mut self.findings, &mut spoken);
+            shape::shape(layer, &self.sources, &mut self.findings, &mut spoken);
         }
         let tree = self.merge();
         let merged = tree::to_toml(&tree);
@@ -273,3 +311,6 @@ fn hash(merged: &str) -> String {
     let digest = Sha256::digest(merged.as_bytes());
     format!("{:016x}", digest.iter().take(8).fold(0, |hash: u64, byte| hash << 8 | u64::from(*byte)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,5 +18,6 @@ pub mod model;
 mod quantity;
 pub mod report;
 pub mod schema;
+mod shape;
 mod tree;
 mod validate;

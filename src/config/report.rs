@@ -25,6 +25,13 @@ pub fn render(findings: &[Finding], sources: &Sources, colour: bool) -> String {
     text
 }
 
+/// One finding in one line, for a log: where, what, and what to do.
+#[must_use]
+pub fn line(finding: &Finding, sources: &Sources) -> String {
+    let help = finding.help.first().map_or(String::new(), |help| format!("; {}", help.replace('\n', " | ")));
+    format!("{}: {}{help}", sources.mention(&finding.place), finding.title)
+}
+
 /// As in "2 errors, 1 warning".
 #[must_use]
 pub fn count(findings: &[Finding]) -> String {

@@ -6,6 +6,14 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use rustix::fs::Access;
+
+/// Whether this process may create files in a directory. What then happens on a full or a read-only file system is another matter.
+#[must_use]
+pub fn can_write_in(directory: &Path) -> bool {
+    rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
 /// Puts `bytes` in the place of `path` so that a power cut leaves the old or the new content, never a part.
 ///
 /// # Errors

@@ -13,3 +13,28 @@ pub fn clock_is_synchronised() -> bool {
     };
     state >= 0 && state != libc::TIME_ERROR
 }
+
+/// Has the kernel ask a silent TCP peer after a minute, and again every 15 s, whether it is still there (tcp(7)); three questions
+/// without an answer end the connection.
+///
+/// # Errors
+/// As setsockopt(2) gives them.
+pub fn keep_alive(socket: std::os::fd::BorrowedFd<'_>) -> std::io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    let options = [
+        (libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, 60),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, 15),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPCNT, 3),
+    ];
+    for (level, option, value) in options {
+        let value: libc::c_int = value;
+        let size = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or_default();
+        // SAFETY: the descriptor is open for the length of the call, and the kernel only reads `size` bytes from our own integer.
+        let answer = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), size) };
+        if answer != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}

@@ -3,16 +3,32 @@
 //! Always true here: only [`Session::confirm`] with a key deletes; reading never removes; the same key has the same content for
 //! ever. Deliberately absent: how anything is stored.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use rustix::fs::statfs;
+use tracing::warn;
 
 use crate::clock::{self, Clock};
 use crate::config::model;
 use crate::reading::{Append, Event, Key, Sweep};
 use crate::status::SpoolReporter;
+
+use super::core::{Core, Limits};
+use super::desk::Desk;
+use super::flash;
+use super::journal::Journal;
+use super::lock::{self, Lock, NotLocked};
+use super::replay::Replayed;
+
+/// How long [`Spool::settle`] waits for flash.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// How often [`Spool::keep_time`] says that it is alive.
+const TURN: Duration = Duration::from_secs(10);
 
 /// What is stored and acked as one. Never changes once it has its key.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +37,7 @@ pub struct Batch {
     pub key: Key,
     /// What it holds.
     pub content: Content,
-    /// When it was closed by the monotonic clock; `None` when a run before this one closed it.
+    /// When it was closed by the monotonic clock; `None` when an earlier run closed it, or when it comes from flash.
     pub closed: Option<Instant>,
     /// Bytes of its record frame, a measure for pacing.
     pub size: usize,
@@ -34,6 +50,26 @@ pub enum Content {
     Sweeps(Vec<Sweep>),
     /// One event or gap.
     Event(Event),
+}
+
+impl Content {
+    /// How many readings it holds.
+    #[must_use]
+    pub fn readings(&self) -> u64 {
+        match self {
+            Self::Sweeps(sweeps) => sweeps.iter().map(|sweep| sweep.values.len() as u64).sum(),
+            Self::Event(_) => 0,
+        }
+    }
+
+    /// The event or gap, if it is one.
+    #[must_use]
+    pub fn event(&self) -> Option<&Event> {
+        match self {
+            Self::Sweeps(_) => None,
+            Self::Event(event) => Some(event),
+        }
+    }
 }
 
 /// How much waits for the broker.
@@ -58,45 +94,63 @@ pub enum OpenError {
     },
 }
 
-/// The spool of this process. Dropping it after [`Spool::close`] frees the locks.
+/// The spool of this process. [`Spool::close`] ends it; clones share it.
 #[derive(Clone)]
-pub struct Spool(Arc<Shared>);
+pub struct Spool(pub(super) Arc<Shared>);
 
-struct Shared {
-    state: Mutex<State>,
-    changed: Notify,
+pub(super) struct Shared {
+    pub(super) desk: Arc<Desk>,
+    sessions: AtomicU64,
+    journal_lock: Mutex<Option<Lock>>,
+    flash: Mutex<Option<JoinHandle<()>>>,
 }
 
-#[derive(Default)]
-struct State {
-    run: u64,
-    seq: u64,
-    open: Vec<Sweep>,
-    held: BTreeMap<Key, Arc<Batch>>,
-    offered: BTreeSet<Key>,
-    aside: BTreeSet<Key>,
+/// What the spool needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `[spool]`.
+    pub spool: model::Spool,
+    /// An open batch closes at this age while the uplink is up.
+    pub batch_age: Duration,
+    /// Names for events and gaps.
+    pub gateway: model::Gateway,
 }
 
 impl Spool {
     /// Locks and replays the journal, and opens the store in the background.
     ///
     /// # Errors
-    /// Only when another process holds the spool.
-    pub fn open(
-        _settings: &model::Spool,
-        _batch_age: std::time::Duration,
-        _gateway: &model::Gateway,
-        _clock: Clock,
-        _status: SpoolReporter,
-    ) -> Result<Self, OpenError> {
-        let state = State { run: fastrand::u64(1..1 << 53), ..State::default() };
-        Ok(Self(Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() })))
+    /// Only when another process holds the spool. A directory that cannot be used is trouble that status shows, and is tried again.
+    pub fn open(settings: &Settings, clock: Clock, status: SpoolReporter) -> Result<Self, OpenError> {
+        Self::open_with(settings, Limits::new(settings.spool.window, settings.batch_age), clock, status)
     }
 
-    /// The random number of this run.
+    pub(super) fn open_with(settings: &Settings, limits: Limits, clock: Clock, status: SpoolReporter) -> Result<Self, OpenError> {
+        let Settings { spool, gateway, .. } = settings;
+        let spool_lock = locked(&spool.path)?;
+        let (journal, replayed, journal_lock) = open_journal(&spool.journal, &spool.path)?;
+        let run = super::random_bits() >> 11;
+        let core = Core::new(limits, run.max(1), replayed.next_number);
+        let names = (gateway.name.clone(), gateway.district.clone());
+        let gone = replayed.gone.clone();
+        let desk = Arc::new(Desk::new(core, journal, replayed, names, clock, status));
+        let start = flash::Start {
+            desk: Arc::clone(&desk),
+            directory: spool.path.clone(),
+            max_size: spool.max_size,
+            lock: spool_lock,
+            gone,
+        };
+        let thread =
+            flash::spawn(start).inspect_err(|error| warn!(%error, "no thread for flash; readings stay in the journal")).ok();
+        let (journal_lock, flash) = (Mutex::new(journal_lock), Mutex::new(thread));
+        Ok(Self(Arc::new(Shared { desk, sessions: AtomicU64::new(1), journal_lock, flash })))
+    }
+
+    /// The random number of this run, of 53 bits.
     #[must_use]
     pub fn run(&self) -> u64 {
-        self.lock().run
+        self.0.desk.run()
     }
 
     /// What buses and the supervisor append through.
@@ -111,50 +165,95 @@ impl Spool {
         Outlet(self.clone())
     }
 
-    /// Closes batches that have come of age, until the spool is closed. Runs on the main runtime.
+    /// Closes batches that have come of age, until the spool is closed or its thread has died. Runs on the main runtime.
     pub async fn keep_time(&self) {
-        std::future::pending::<()>().await;
-    }
-
-    /// Closes the open batches, writes all that is not acked to flash and syncs it. The outlet goes on serving and confirming.
-    pub async fn settle(&self) {
-        self.close_batch();
-    }
-
-    /// Ends the flash thread after a last sync of deletions. Nothing is taken after this.
-    pub async fn close(self) {}
-
-    fn close_batch(&self) {
-        let mut state = self.lock();
-        if state.open.is_empty() {
-            return;
+        while !self.0.desk.has_ended() {
+            let changed = self.0.desk.timer.notified();
+            let latest = clock::monotonic() + TURN;
+            let next = self.0.desk.close_aged().map_or(latest, |next| next.min(latest));
+            // Either way there may be something to close.
+            let _either = tokio::time::timeout_at(next.into(), changed).await;
         }
-        state.seq += 1;
-        let key = Key { run: state.run, seq: state.seq };
-        let sweeps = std::mem::take(&mut state.open);
-        let batch = Batch { key, content: Content::Sweeps(sweeps), closed: Some(clock::monotonic()), size: 0 };
-        state.held.insert(key, Arc::new(batch));
-        self.0.changed.notify_waiters();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Closes the open batches, writes all that is not acked to flash and syncs it, as long as flash takes it within ten seconds.
+    /// The outlet goes on serving and confirming.
+    pub async fn settle(&self) {
+        let desk = &self.0.desk;
+        desk.settle();
+        let settled = async {
+            while !desk.is_settled() {
+                desk.settled.notified().await;
+            }
+        };
+        if tokio::time::timeout(SETTLE, settled).await.is_err() {
+            warn!("flash did not take everything in time; the rest stands in the journal until the next start");
+        }
+    }
+
+    /// Ends the flash thread after a last sync of deletions, and frees the locks. Nothing is to be appended after this.
+    pub async fn close(self) {
+        self.0.desk.shut();
+        let thread = take(&self.0.flash);
+        if let Some(thread) = thread {
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                warn!("the flash thread did not end as it should");
+            }
+        }
+        drop(take(&self.0.journal_lock));
+    }
+}
+
+fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// `Ok(None)`: the directory cannot be used now.
+fn locked(directory: &Path) -> Result<Option<Lock>, OpenError> {
+    match lock::take(directory) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(NotLocked::Held(held)) => Err(held),
+        Err(NotLocked::Io(error)) => {
+            warn!(path = %directory.display(), %error, "the directory cannot be used now");
+            Ok(None)
+        }
+    }
+}
+
+/// The journal in its place, else under the spool, else nowhere.
+fn open_journal(journal: &Path, spool: &Path) -> Result<(Journal, Replayed, Option<Lock>), OpenError> {
+    let under_spool = spool.join("journal");
+    for directory in [journal, &under_spool] {
+        let Some(lock) = locked(directory)? else { continue };
+        match Journal::open(directory) {
+            Ok((journal, replayed)) => {
+                warn_unless_tmpfs(directory);
+                return Ok((journal, replayed, Some(lock)));
+            }
+            Err(error) => warn!(path = %directory.display(), %error, "the journal cannot be read"),
+        }
+    }
+    warn!("there is no journal: until readings are on flash, a crash of this process loses them");
+    Ok((Journal::absent(), Replayed::default(), None))
+}
+
+fn warn_unless_tmpfs(directory: &Path) {
+    /// TMPFS_MAGIC and RAMFS_MAGIC of linux/magic.h.
+    const MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
+    let kind = statfs(directory).map(|about| u64::try_from(about.f_type).unwrap_or_default());
+    if !kind.is_ok_and(|kind| MEMORY.contains(&kind)) {
+        warn!(path = %directory.display(), "the journal is not on tmpfs: every reading is written to flash; set spool.journal to a directory under /run");
     }
 }
 
 impl Append for Spool {
     fn append(&self, sweep: Sweep) {
-        self.lock().open.push(sweep);
-        self.close_batch();
+        self.0.desk.append(sweep);
     }
 
     fn tell(&self, event: Event) {
-        let mut state = self.lock();
-        state.seq += 1;
-        let key = Key { run: state.run, seq: state.seq };
-        let batch = Batch { key, content: Content::Event(event), closed: Some(clock::monotonic()), size: 0 };
-        state.held.insert(key, Arc::new(batch));
-        self.0.changed.notify_waiters();
+        self.0.desk.tell(&event);
     }
 }
 
@@ -164,70 +263,62 @@ pub struct Outlet(Spool);
 
 impl Outlet {
     /// Begins to offer for a connection that the broker has just accepted: all that is closed by now is backlog, what closes later
-    /// is live. At most one session at a time.
+    /// is live. At most one session at a time: a new one ends the one before.
     #[must_use]
     pub fn session(&self) -> Session {
-        let since = clock::monotonic();
-        self.0.lock().offered.clear();
-        Session { spool: self.0.clone(), since }
+        let shared = Arc::clone(&self.0.0);
+        let id = shared.sessions.fetch_add(1, Ordering::Relaxed);
+        shared.desk.begin(id);
+        Session { shared, id }
     }
 
     /// How much waits.
     #[must_use]
     pub fn depth(&self) -> Depth {
-        let state = self.0.lock();
-        Depth { batches: state.held.len() as u64, readings: 0 }
+        self.0.0.desk.depth()
     }
 }
 
 /// The offers of one connection. Dropping it says that the uplink is down: what was offered and not confirmed is offered again.
 pub struct Session {
-    spool: Spool,
-    since: Instant,
+    shared: Arc<Shared>,
+    id: u64,
 }
 
 impl Session {
     /// The next batch that was closed since this connection was made, oldest first, each once per session.
     #[must_use]
     pub fn live(&self) -> Option<Arc<Batch>> {
-        self.next(|batch| batch.closed.is_some_and(|closed| closed >= self.since))
+        self.shared.desk.live(self.id)
     }
 
     /// The next batch that was closed before this connection was made, oldest first, each once per session. `None` also while
     /// flash is being read; [`Session::changed`] wakes when there is more.
     #[must_use]
     pub fn backlog(&self) -> Option<Arc<Batch>> {
-        self.next(|batch| batch.closed.is_none_or(|closed| closed < self.since))
+        self.shared.desk.backlog(self.id)
     }
 
-    /// Waits until `live` or `backlog` may have something that they did not have before. Never misses a change between calls.
+    /// Waits until `live` or `backlog` may have something that they did not have before. Never misses a change between calls; one
+    /// task waits at a time.
     pub async fn changed(&self) {
-        self.spool.0.changed.notified().await;
+        self.shared.desk.offers.notified().await;
     }
 
     /// The broker has acknowledged every message of this batch: it may go.
     pub fn confirm(&self, key: Key) {
-        self.spool.lock().held.remove(&key);
+        self.shared.desk.confirm(key);
     }
 
     /// This batch cannot be sent (its encoding panicked, or three connections ended while it alone was in flight): it is kept
     /// apart, counted and told, and offered again once a day.
     pub fn set_aside(&self, key: Key, why: &str) {
-        let _ = why;
-        self.spool.lock().aside.insert(key);
+        self.shared.desk.set_aside(key, why);
     }
+}
 
-    fn next(&self, wanted: impl Fn(&Batch) -> bool) -> Option<Arc<Batch>> {
-        let mut state = self.spool.lock();
-        let found = state
-            .held
-            .values()
-            .find(|batch| {
-                let key = &batch.key;
-                !state.offered.contains(key) && !state.aside.contains(key) && wanted(batch)
-            })
-            .cloned()?;
-        state.offered.insert(found.key);
-        Some(found)
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shared.desk.end(self.id);
     }
 }

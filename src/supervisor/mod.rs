@@ -25,7 +25,7 @@ use crate::host::notify;
 use crate::host::signals::{Signal, Signals};
 use crate::notebook::Notebook;
 use crate::reading::{Event, Told};
-use crate::spool::face::{OpenError, Spool};
+use crate::spool::face::{OpenError, Settings, Spool};
 use crate::status::Board;
 use keeper::{Kept, Surroundings};
 
@@ -88,7 +88,9 @@ impl Daemon {
     /// When another daemon holds the spool.
     pub fn start(config: Config, degraded: bool) -> Result<Self, OpenError> {
         let (board, clock) = (Board::new(), Clock::system());
-        let spool = Spool::open(&config.spool, config.uplink.batch_age, &config.gateway, clock.clone(), board.spool())?;
+        let settings =
+            Settings { spool: config.spool.clone(), batch_age: config.uplink.batch_age, gateway: config.gateway.clone() };
+        let spool = Spool::open(&settings, clock.clone(), board.spool())?;
         let notebook = Notebook::open(&config.gateway.state.join("notebook.json"));
         let about = About {
             version: env!("CARGO_PKG_VERSION"),

@@ -2,7 +2,7 @@
 //!
 //! Always true here: one run says everything there is to say, and a model comes out only without errors. Files, clocks and the
 //! process environment are not asked: what must be known of them is in [`Context`]. Deliberately absent: unknown keys and wrong
-//! types, which `schema` has taken out before.
+//! types, which `shape` has taken out before.
 
 mod bus;
 mod gateway;
@@ -23,7 +23,8 @@ pub(super) use self::gateway::beside;
 use self::section::Section;
 use super::finding::{Code, Finding, Findings, Place, Sources};
 use super::model::Config;
-use super::schema::{self, Spoken};
+use super::schema;
+use super::shape::Spoken;
 use super::tree::{Item, Table};
 
 /// What judging must know besides the tree.

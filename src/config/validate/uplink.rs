@@ -64,9 +64,8 @@ impl Judge<'_> {
                 }
                 Err(Refused { why, remedy }) => {
                     all_right = false;
-                    let finding =
-                        self.findings.error(Code::BadValue, &node.value, format!("\"{url}\" is not the address of a broker"));
-                    finding.label(why).help(remedy);
+                    let title = format!("\"{}\" is not the address of a broker", without_password(url));
+                    self.findings.error(Code::BadValue, &node.value, title).label(why).help(remedy);
                 }
             }
         }
@@ -210,6 +209,16 @@ fn parse(url: &str) -> Result<Broker, Refused> {
             Err(refuse("an IPv6 address needs brackets", format!("write \"{}://[{rest}]\"", if tls { "mqtts" } else { "mqtt" })))
         }
         None => Err(refuse("expected a host name or address, and a port if need be", "for example \"mqtt://10.4.2.1:1883\"")),
+    }
+}
+
+/// Titles go to the log, and a password does not belong there.
+fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 <= at => {
+            format!("{}...{}", url.get(..scheme + 3).unwrap_or_default(), url.get(at..).unwrap_or_default())
+        }
+        _ => url.to_owned(),
     }
 }
 

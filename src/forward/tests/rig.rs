@@ -16,7 +16,7 @@ use crate::forward::task::Task;
 use crate::forward::{About, Forward};
 use crate::notebook::Notebook;
 use crate::reading::{Keep, Kind, MeterSchema, Quality, SchemaContent, SchemaPoint, Sweep, Value, ValueType};
-use crate::spool::face::{Content, Spool};
+use crate::spool::face::{self, Content, Spool};
 use crate::status::Board;
 
 pub(super) fn brief() -> Settings {
@@ -78,14 +78,14 @@ impl Shelf {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let board = Board::new();
-        let settings = model::Spool {
+        let spool = model::Spool {
             path: folder.path().join("spool"),
             journal: folder.path().join("journal"),
             window: Duration::from_secs(2),
             max_size: 1 << 28,
         };
-        let spool =
-            Spool::open(&settings, Duration::from_millis(10), &gateway(folder.path()), Clock::system(), board.spool()).unwrap();
+        let settings = face::Settings { spool, batch_age: Duration::from_millis(10), gateway: gateway(folder.path()) };
+        let spool = Spool::open(&settings, Clock::system(), board.spool()).unwrap();
         Self { spool, meter: meter("m"), board, folder }
     }
 

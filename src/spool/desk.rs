@@ -1,0 +1,578 @@
+//! The one lock: what the core decides is journalled here before anybody sees it.
+//!
+//! Always true here: a boundary stands in the journal before its batch is offered or written; an ack stands in the journal before
+//! its batch is forgotten; whoever waits is woken after the change, never before. The lock is held for memory and tmpfs only.
+//! Deliberately absent: flash.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+use crate::clock::{self, Clock};
+use crate::reading::{Event, Keep, Key, Stamp, Sweep, Told};
+use crate::status::SpoolReporter;
+
+use super::core::{Core, Opened, Plan, Reading, Removal, Telling, Written};
+use super::face::{Batch, Depth};
+use super::journal::Journal;
+use super::replay::Replayed;
+use super::retention::{Names, Tally};
+use super::store::{Counts, Row, Weight};
+
+/// State and who waits for it.
+pub(super) struct Desk {
+    state: Mutex<State>,
+    clock: Clock,
+    names: Names,
+    status: SpoolReporter,
+    /// Wakes the forwarder.
+    pub(super) offers: Notify,
+    /// Wakes whoever closes batches in time.
+    pub(super) timer: Notify,
+    /// Wakes whoever waits for everything to stand on flash, or for the end.
+    pub(super) settled: Notify,
+    flash: Condvar,
+    #[cfg(test)]
+    idle: Condvar,
+}
+
+/// Behind the lock.
+pub(super) struct State {
+    pub(super) core: Core,
+    journal: Journal,
+    /// What is wrong with the journal; empty: nothing.
+    journal_trouble: String,
+    flash_trouble: String,
+    bytes_on_flash: u64,
+    bytes_written: u64,
+    /// Until when flash sleeps; `None`: until woken.
+    asleep_until: Option<Instant>,
+    /// Whether flash takes new batches.
+    accepts: bool,
+    closing: bool,
+    ended: bool,
+    /// Whether flash sleeps, so that its files are between two steps.
+    #[cfg(test)]
+    idle: bool,
+}
+
+impl Desk {
+    /// Takes what the journal held.
+    pub(super) fn new(core: Core, journal: Journal, replayed: Replayed, names: Names, clock: Clock, status: SpoolReporter) -> Self {
+        let state = State {
+            core,
+            journal,
+            journal_trouble: String::new(),
+            flash_trouble: String::new(),
+            bytes_on_flash: 0,
+            bytes_written: 0,
+            asleep_until: None,
+            accepts: true,
+            closing: false,
+            ended: false,
+            #[cfg(test)]
+            idle: false,
+        };
+        let (offers, timer, settled) = (Notify::new(), Notify::new(), Notify::new());
+        let desk = Self {
+            state: Mutex::new(state),
+            clock,
+            names,
+            status,
+            offers,
+            timer,
+            settled,
+            flash: Condvar::new(),
+            #[cfg(test)]
+            idle: Condvar::new(),
+        };
+        desk.restore(replayed);
+        desk
+    }
+
+    fn restore(&self, replayed: Replayed) {
+        let now = clock::monotonic();
+        let mut state = self.lock();
+        let damaged = replayed.incomplete + replayed.unusable;
+        let (batches, loose) = (replayed.found.len(), replayed.loose.len());
+        for closed in state.core.restore(replayed, now) {
+            state.bind(closed.key, closed.keep, &closed.numbers, now);
+        }
+        if batches + loose > 0 {
+            info!(batches, sweeps = loose, "the journal of an earlier run holds readings that were not sent; they go out now");
+        }
+        if damaged > 0 {
+            warn!(damaged, "frames of the journal cannot be used; the readings in them are told as a gap");
+            let stamp = self.clock.now();
+            let mut tally = Tally::default();
+            tally.lost(&self.names, (stamp.wall_ms, stamp.wall_ms), None);
+            self.tell_gaps(&mut state, tally, "damaged", now);
+        }
+        self.publish(&state);
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // The core is whole after every call into it; a panic elsewhere leaves nothing half done that matters more than readings.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a sweep; when this returns it stands in the journal, or flash has been woken for it.
+    pub(super) fn append(&self, sweep: Sweep) {
+        let now = clock::monotonic();
+        let mut state = self.lock();
+        let deadline = state.core.close_deadline();
+        if let Some(keep) = state.core.must_close_before(&sweep) {
+            self.close(&mut state, keep, now);
+        }
+        let number = state.core.next_number();
+        let keep = sweep.schema.keep;
+        let written = state.journal.sweep(number, &sweep);
+        let receipt = state.judge(written);
+        if state.core.take(sweep, number, receipt, now) {
+            self.close(&mut state, keep, now);
+        }
+        self.keep_bound(&mut state, now);
+        if state.core.close_deadline() != deadline {
+            self.timer.notify_one();
+        }
+        self.publish(&state);
+    }
+
+    /// Takes something to be told.
+    pub(super) fn tell(&self, event: &Event) {
+        let now = clock::monotonic();
+        let mut state = self.lock();
+        self.tell_event(&mut state, event, now);
+        self.publish(&state);
+    }
+
+    fn tell_event(&self, state: &mut State, event: &Event, now: Instant) {
+        let key = state.core.tell(event.clone(), now);
+        state.journal_event(key, event, now);
+        self.wake(state, now);
+    }
+
+    fn notice(&self, state: &mut State, code: &str, text: String, now: Instant) {
+        let told = Told::Notice { code: code.into(), text: text.into() };
+        let (gateway, district) = self.names.clone();
+        self.tell_event(state, &Event { gateway, district, stamp: self.clock.now(), told }, now);
+    }
+
+    fn close(&self, state: &mut State, keep: Keep, now: Instant) {
+        let Some(closed) = state.core.close(keep, now) else { return };
+        state.bind(closed.key, closed.keep, &closed.numbers, now);
+        self.wake(state, now);
+    }
+
+    /// Wakes the forwarder, and flash where it would sleep too long.
+    fn wake(&self, state: &State, now: Instant) {
+        if state.core.has_session() {
+            self.offers.notify_one();
+        }
+        let Some(deadline) = state.core.deadline(now, state.accepts) else { return };
+        if state.asleep_until.is_none_or(|until| deadline < until) {
+            self.flash.notify_one();
+        }
+    }
+
+    /// Closes what has come of age; says when to come again.
+    pub(super) fn close_aged(&self) -> Option<Instant> {
+        let now = clock::monotonic();
+        let mut state = self.lock();
+        for keep in state.core.aged(now) {
+            self.close(&mut state, keep, now);
+        }
+        self.status.turned(now);
+        state.core.close_deadline()
+    }
+
+    /// Journal and memory have one bound.
+    fn keep_bound(&self, state: &mut State, now: Instant) {
+        let excess = state.core.excess(state.journal.size());
+        if excess == 0 {
+            return;
+        }
+        // A little more at once, so that a full memory is not trimmed sweep by sweep.
+        let given = state.core.give_up(excess + (256 << 10));
+        if given.keys.is_empty() {
+            return;
+        }
+        // The gap first: a crash between the two tells too much rather than too little.
+        self.tell_gaps(state, given.tally, "journal-full", now);
+        for key in given.keys {
+            let written = state.journal.given_up(key);
+            state.judge(written);
+        }
+        state.journal.settle(&given.debts);
+    }
+
+    fn tell_gaps(&self, state: &mut State, tally: Tally, why: &str, now: Instant) {
+        for batch in state.core.gaps(tally, why, self.clock.now()) {
+            let key = batch.key;
+            let event = batch.content.event().cloned();
+            state.core.tell_gap(batch, now);
+            if let Some(event) = event {
+                state.journal_event(key, &event, now);
+            }
+        }
+        self.wake(state, now);
+    }
+
+    /// Begins to offer.
+    pub(super) fn begin(&self, id: u64) {
+        let now = clock::monotonic();
+        let mut state = self.lock();
+        state.core.begin(id);
+        self.wake(&state, now);
+        self.timer.notify_one();
+    }
+
+    /// The uplink is down.
+    pub(super) fn end(&self, id: u64) {
+        let now = clock::monotonic();
+        let mut state = self.lock();
+        state.core.end(id);
+        self.wake(&state, now);
+        self.timer.notify_one();
+    }
+
+    /// The next live batch.
+    pub(super) fn live(&self, id: u64) -> Option<Arc<Batch>> {
+        let now = clock::monotonic();
+        let mut state = self.lock();
+        let batch = state.core.live(id);
+        self.wake_flash(&state, now);
+        batch
+    }
+
+    /// The next batch of the backlog.
+    pub(super) fn backlog(&self, id: u64) -> Option<Arc<Batch>> {
+        let now = clock::monotonic();
+        let mut state = self.lock();
+        let batch = state.core.backlog(id);
+        self.wake_flash(&state, now);
+        batch
+    }
+
+    fn wake_flash(&self, state: &State, now: Instant) {
+        let Some(deadline) = state.core.deadline(now, state.accepts) else { return };
+        if state.asleep_until.is_none_or(|until| deadline < until) {
+            self.flash.notify_one();
+        }
+    }
+
+    /// The broker has it.
+    pub(super) fn confirm(&self, key: Key) {
+        let now = clock::monotonic();
+        let mut state = self.lock();
+        let Some(acked) = state.core.confirm(key, now) else { return };
+        let written = state.journal.acked(key, acked.position, acked.owed);
+        if let Some(debt) = state.judge(written)
+            && acked.owed
+        {
+            state.core.remember_ack(key, acked.position, debt);
+        }
+        state.journal.settle(&acked.debts);
+        self.wake_flash(&state, now);
+        self.publish(&state);
+    }
+
+    /// Keeps a batch apart, and tells.
+    pub(super) fn set_aside(&self, key: Key, why: &str) {
+        let now = clock::monotonic();
+        let mut state = self.lock();
+        if !state.core.set_aside(key) {
+            return;
+        }
+        warn!(%key, why, "a batch cannot be sent; it is kept apart and tried again once a day");
+        self.notice(&mut state, "batch-set-aside", format!("batch {key} is kept apart: {why}"), now);
+        self.publish(&state);
+    }
+
+    /// How much waits.
+    pub(super) fn depth(&self) -> Depth {
+        self.lock().core.depth()
+    }
+
+    /// The random number of this run.
+    pub(super) fn run(&self) -> u64 {
+        self.lock().core.run()
+    }
+
+    /// Closes all open batches and wants everything on flash.
+    pub(super) fn settle(&self) {
+        let now = clock::monotonic();
+        let mut state = self.lock();
+        for keep in state.core.open_classes() {
+            self.close(&mut state, keep, now);
+        }
+        state.core.settle();
+        self.flash.notify_one();
+    }
+
+    /// Whether everything stands on flash.
+    pub(super) fn is_settled(&self) -> bool {
+        let state = self.lock();
+        state.ended || state.core.is_settled()
+    }
+
+    /// Flash is to end.
+    pub(super) fn shut(&self) {
+        self.lock().closing = true;
+        self.flash.notify_one();
+    }
+
+    /// Whether flash has ended, however.
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().ended
+    }
+
+    /// Says that flash has ended.
+    pub(super) fn ended(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        if state.closing {
+            state.journal.end();
+        }
+        drop(state);
+        self.timer.notify_one();
+        self.settled.notify_one();
+    }
+
+    fn publish(&self, state: &State) {
+        let (totals, depth, counts) = (state.core.totals(), state.core.depth(), state.core.counts());
+        self.status.update(|status| {
+            status.taken = totals.taken;
+            status.acked = totals.acked;
+            status.held = depth.readings;
+            status.given_up = totals.given_up;
+            status.at_risk = state.core.at_risk();
+            status.batches_on_flash = counts.batches;
+            status.bytes_on_flash = state.bytes_on_flash;
+            status.bytes_written = state.bytes_written;
+            status.set_aside = state.core.aside();
+            let trouble = if state.flash_trouble.is_empty() { &state.journal_trouble } else { &state.flash_trouble };
+            if status.trouble != *trouble {
+                status.trouble.clone_from(trouble);
+            }
+        });
+    }
+}
+
+/// What flash asks and reports.
+impl Desk {
+    /// Sleeps until `own`, or until the core has work, or until woken. Says whether flash is to end.
+    pub(super) fn sleep(&self, own: Option<Instant>) -> bool {
+        let mut state = self.lock();
+        if state.closing {
+            return true;
+        }
+        let now = clock::monotonic();
+        let until = [own, state.core.deadline(now, state.accepts)].into_iter().flatten().min();
+        state.asleep_until = until;
+        #[cfg(test)]
+        {
+            state.idle = true;
+            self.idle.notify_all();
+        }
+        let mut state = match until {
+            Some(until) => {
+                let pause = until.saturating_duration_since(now);
+                self.flash.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => self.flash.wait(state).unwrap_or_else(PoisonError::into_inner),
+        };
+        #[cfg(test)]
+        {
+            state.idle = false;
+        }
+        // Awake: nobody needs to wake it.
+        state.asleep_until = Some(clock::monotonic());
+        state.closing
+    }
+
+    /// What is to be done.
+    pub(super) fn plan(&self, now: Instant, accepts: bool) -> Plan {
+        let mut state = self.lock();
+        state.accepts = accepts;
+        state.core.plan(now, accepts)
+    }
+
+    /// These stand on flash and are synced.
+    pub(super) fn written(&self, written: &[(Written, Weight)], counts: Counts, now: Instant) {
+        let mut state = self.lock();
+        let plain: Vec<Written> = written.iter().map(|(written, _)| *written).collect();
+        let synced: Vec<(Key, u64)> = plain.iter().map(|written| (written.key, written.position)).collect();
+        let noted = state.journal.synced(&synced);
+        state.judge(noted);
+        state.core.bury(written, now);
+        let debts = state.core.written(&plain, counts);
+        state.journal.settle(&debts);
+        self.after_flash(&state);
+    }
+
+    /// These are deleted. Returns what the journal keeps until that is synced.
+    pub(super) fn removed(&self, removed: &[((Row, u64), Removal)], counts: Counts, now: Instant) -> Vec<super::replay::Debt> {
+        let mut state = self.lock();
+        let debts = state.core.removed(removed, counts, now);
+        self.after_flash(&state);
+        debts
+    }
+
+    /// Deletions are synced.
+    pub(super) fn settle_debts(&self, debts: &[super::replay::Debt], release: bool) {
+        let mut state = self.lock();
+        state.journal.settle(debts);
+        if release {
+            state.journal.release();
+        }
+    }
+
+    /// Records were read.
+    pub(super) fn read(&self, asked: Reading, records: Vec<(u64, Batch)>, cursor: Option<u64>) {
+        let mut state = self.lock();
+        state.core.read(asked, records, cursor);
+        self.offers.notify_one();
+    }
+
+    /// The store is open.
+    pub(super) fn opened(&self, opened: &Opened, now: Instant) {
+        let mut state = self.lock();
+        let debts = state.core.opened(opened, now);
+        state.journal.settle(&debts);
+        self.after_flash(&state);
+    }
+
+    /// The gap to be told for what goes from flash.
+    pub(super) fn telling(&self, tally: Tally, why: &str) -> Vec<Telling> {
+        let mut state = self.lock();
+        let stamp = self.clock.now();
+        tally.gaps(why).into_iter().map(|(names, gap)| state.core.gap(&names, gap, stamp, true)).collect()
+    }
+
+    /// Tells, through the journal, of what flash has lost.
+    pub(super) fn tell_lost(&self, from_ms: i64, readings: Option<u64>) {
+        let now = clock::monotonic();
+        let mut state = self.lock();
+        let mut tally = Tally::default();
+        tally.lost(&self.names, (from_ms, self.clock.now().wall_ms), readings);
+        self.tell_gaps(&mut state, tally, "damaged", now);
+    }
+
+    /// The present moment.
+    pub(super) fn now(&self) -> Stamp {
+        self.clock.now()
+    }
+
+    /// Names for what cannot be read.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Changes the core's view of flash.
+    pub(super) fn report<T>(&self, change: impl FnOnce(&mut Core) -> T) -> T {
+        let mut state = self.lock();
+        let answer = change(&mut state.core);
+        self.after_flash(&state);
+        answer
+    }
+
+    fn after_flash(&self, state: &State) {
+        self.publish(state);
+        self.offers.notify_one();
+        self.settled.notify_one();
+    }
+
+    /// What is wrong with flash; empty: nothing. Logged when it changes, not at every retry.
+    pub(super) fn trouble(&self, text: &str) {
+        let mut state = self.lock();
+        if state.flash_trouble == text {
+            return;
+        }
+        if text.is_empty() {
+            info!("the spool on flash works again");
+        } else {
+            warn!(trouble = text, "the spool on flash cannot be used; readings stay in the journal and in memory until it can");
+        }
+        text.clone_into(&mut state.flash_trouble);
+        self.publish(&state);
+    }
+
+    /// Bytes of all files, and bytes written by us since the last call.
+    pub(super) fn figures(&self, on_flash: u64, written: u64) {
+        let mut state = self.lock();
+        state.bytes_on_flash = on_flash;
+        state.bytes_written += written;
+        self.publish(&state);
+    }
+
+    /// Bytes of the journal.
+    pub(super) fn journal_size(&self) -> u64 {
+        self.lock().journal.size()
+    }
+
+    /// Positions that must not be given up.
+    pub(super) fn spoken_for(&self) -> Vec<u64> {
+        self.lock().core.spoken_for()
+    }
+}
+
+impl State {
+    fn bind(&mut self, key: Key, keep: Keep, numbers: &[u64], now: Instant) {
+        let written = self.journal.boundary(key, keep, numbers);
+        if self.judge(written).is_none() {
+            self.core.at_risk_now(key, now);
+        }
+    }
+
+    fn journal_event(&mut self, key: Key, event: &Event, now: Instant) {
+        let written = self.journal.event(key, event);
+        match self.judge(written) {
+            Some(debt) => self.core.journalled(key, debt),
+            None => self.core.at_risk_now(key, now),
+        }
+    }
+
+    /// Says it once when the journal begins to refuse, and once when it takes frames again.
+    fn judge<T>(&mut self, written: std::io::Result<T>) -> Option<T> {
+        match written {
+            Ok(answer) => {
+                if !self.journal_trouble.is_empty() {
+                    info!("the journal takes readings again");
+                    self.journal_trouble.clear();
+                }
+                Some(answer)
+            }
+            Err(error) => {
+                if self.journal_trouble.is_empty() {
+                    warn!(%error, "the journal refuses readings; they go straight to flash and are at risk until they are there");
+                    self.journal_trouble = format!("the journal refuses readings: {error}");
+                }
+                None
+            }
+        }
+    }
+}
+
+/// What only tests do.
+#[cfg(test)]
+impl Desk {
+    /// Looks at the files while flash is between two steps and nobody can append: what a kill at this moment leaves.
+    pub(super) fn while_idle(&self, look: impl FnOnce()) {
+        let state = self.lock();
+        let _idle = self.idle.wait_while(state, |state| !state.idle).unwrap();
+        look();
+    }
+
+    /// Closes the open batches now.
+    pub(super) fn close_now(&self) {
+        let now = clock::monotonic();
+        let mut state = self.lock();
+        for keep in state.core.open_classes() {
+            self.close(&mut state, keep, now);
+        }
+        self.publish(&state);
+    }
+}
