@@ -55,8 +55,8 @@ impl Task {
     pub(super) fn new(forward: Forward, settings: Settings) -> Self {
         let attempts = Attempts::new(forward.uplink.brokers.len(), settings.backoff());
         let encoder = Json { max_payload: settings.max_payload };
-        let outage = Outage::new(settings.settle);
-        Self { forward, settings, encoder, attempts, outage, suspects: Suspects::default(), hurried: false }
+        let (outage, suspects) = (Outage::new(settings.settle), Suspects::new(settings.patience));
+        Self { forward, settings, encoder, attempts, outage, suspects, hurried: false }
     }
 
     /// Forwards until told to end.
@@ -272,7 +272,9 @@ impl Hands<'_> {
         let Some((key, proven)) = connection.suspect() else { return };
         if trouble.may_blame_a_message() && self.suspects.blame(key, proven) {
             warn!(%key, "a batch seems to end connections and is set aside; it is tried again once a day: {trouble}");
-            connection.session.set_aside(key, &format!("three connections ended while it was alone in flight: {trouble}"));
+            connection
+                .session
+                .set_aside(key, &format!("{} connections ended while it was alone in flight: {trouble}", self.settings.patience));
         }
     }
 

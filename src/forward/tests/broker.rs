@@ -31,7 +31,7 @@ pub(super) enum Manner {
     Mute,
     /// Acknowledges the birth, answers pings, and acknowledges nothing else.
     MuteAfterBirth,
-    /// Acknowledges so many, then sends half a PUBACK and closes.
+    /// Acknowledges so many, one more on each later connection, then sends half a PUBACK and closes.
     HalfAck(usize),
     /// Reads so many bytes behind the CONNECT, then closes, in the middle of a packet.
     HalfRead(usize),
@@ -250,7 +250,7 @@ impl Peer {
                 self.owed.push(packet);
                 return if self.owed.len() >= many { self.pay_reversed().await } else { Ok(()) };
             }
-            Manner::HalfAck(after) if self.acked >= after => {
+            Manner::HalfAck(after) if self.acked >= after + self.connection => {
                 self.socket.write_all(&[0x40, 2, 0]).await?;
                 return Err(std::io::ErrorKind::ConnectionAborted.into());
             }

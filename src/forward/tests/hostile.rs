@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::broker::{Broker, Manner, marks};
 use super::rig::{Rig, Shelf, brief, uplink};
 use crate::clock::monotonic;
+use crate::forward::settings::Settings;
 
 const ALL: u64 = 60;
 
@@ -25,10 +26,11 @@ async fn everything_arrives(manners: Vec<Manner>) -> Broker {
     broker
 }
 
-/// Runs one manner for a while; what was not acknowledged must still be held.
+/// Runs one manner for a while; what was not acknowledged must still be held, and offered again.
 async fn nothing_is_lost(manner: Manner, run: Duration) -> Broker {
     let broker = Broker::start(vec![manner]).await;
-    let rig = Rig::start(uplink(&[broker.port]), brief());
+    let forgiving = Settings { patience: u8::MAX, ..brief() };
+    let rig = Rig::start(uplink(&[broker.port]), forgiving);
     // Large enough that batches of several sweeps go out in several messages.
     let text = "x".repeat(700);
     (0..ALL).for_each(|mark| rig.take(mark, &text));
@@ -55,14 +57,16 @@ async fn acknowledgements_out_of_order_confirm_everything_on_one_connection() {
 }
 
 #[tokio::test]
-async fn a_broker_that_acknowledges_twice_still_gets_everything() {
-    everything_arrives(vec![Manner::Twice]).await;
+async fn a_broker_that_acknowledges_twice_loses_nothing_and_is_left_each_time() {
+    let broker = nothing_is_lost(Manner::Twice, Duration::from_millis(300)).await;
+    assert!(broker.connections() >= 2);
+    everything_arrives(vec![Manner::Twice, Manner::Twice, Manner::Honest]).await;
 }
 
 #[tokio::test]
 async fn a_second_acknowledgement_that_comes_late_confirms_no_other_batch() {
     nothing_is_lost(Manner::TwiceLate, Duration::from_millis(500)).await;
-    everything_arrives(vec![Manner::TwiceLate]).await;
+    everything_arrives(vec![Manner::TwiceLate, Manner::TwiceLate, Manner::Honest]).await;
 }
 
 #[tokio::test]
@@ -133,9 +137,8 @@ async fn a_host_that_accepts_and_says_nothing_is_left_after_the_connect_time_out
 
 #[tokio::test]
 async fn a_half_open_link_with_a_full_send_buffer_is_left_in_time() {
-    let shelf = Shelf::new();
     let large = "x".repeat(1 << 20);
-    (0..40).for_each(|mark| shelf.take(mark, &large));
+    let shelf = Shelf::new().stock(0..40, &large).await;
     let broker = Broker::start(vec![Manner::Deaf, Manner::Honest]).await;
     let start = monotonic();
     let rig = shelf.start(uplink(&[broker.port]), brief());
@@ -147,10 +150,10 @@ async fn a_half_open_link_with_a_full_send_buffer_is_left_in_time() {
 
 #[tokio::test]
 async fn a_batch_that_ends_three_connections_is_set_aside_and_the_others_arrive() {
-    let shelf = Shelf::new();
-    (0..3).for_each(|mark| shelf.take(mark, "x"));
-    shelf.take(3, "poison");
-    (4..20).for_each(|mark| shelf.take(mark, "x"));
+    // Long enough to be a batch each.
+    let long = "x".repeat(5000);
+    let poison = format!("{long} poison");
+    let shelf = Shelf::new().stock(0..3, &long).await.stock(3..4, &poison).await.stock(4..20, &long).await;
     let broker = Broker::start(vec![Manner::Chokes("poison")]).await;
     let rig = shelf.start(uplink(&[broker.port]), brief());
     let wholesome: BTreeSet<u64> = (0..20).filter(|mark| *mark != 3).collect();
@@ -167,7 +170,7 @@ async fn a_broker_that_refuses_every_batch_for_a_while_sets_none_aside() {
     manners.push(Manner::Honest);
     let broker = Broker::start(manners).await;
     let rig = Rig::start(uplink(&[broker.port]), brief());
-    (0..2).for_each(|mark| rig.take(mark, "x"));
+    (0..2).for_each(|mark| rig.take(mark, &"x".repeat(5000)));
     rig.until_held(0).await;
     assert_eq!(broker.connections(), 16);
 }

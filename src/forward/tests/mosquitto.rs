@@ -159,8 +159,7 @@ impl Subscriber {
 #[tokio::test]
 async fn the_real_broker_gets_everything_through_a_restart_and_keeps_what_is_retained() {
     let Some(mut mosquitto) = Mosquitto::start().await else { return };
-    let shelf = Shelf::new();
-    (0..50).for_each(|mark| shelf.take(mark, "x"));
+    let shelf = Shelf::new().stock(0..50, "x").await;
     let mut subscriber = Subscriber::start(mosquitto.plain).await;
     let rig = shelf.start(uplink(&[mosquitto.plain]), brief());
     (50..100).for_each(|mark| rig.take(mark, "x"));
