@@ -35,6 +35,8 @@ pub(super) enum Manner {
     HalfAck(usize),
     /// Reads so many bytes behind the CONNECT, then closes, in the middle of a packet.
     HalfRead(usize),
+    /// Acknowledges the first data message and closes in the same breath.
+    LastWord,
     /// CONNACK with this return code (3.2.2.3).
     Refuses(u8),
     /// Says that a session was present where none can be, then behaves.
@@ -260,6 +262,7 @@ impl Peer {
         match self.manner {
             Manner::Twice if data => self.again(packet).await,
             Manner::TwiceLate => self.again_later(packet).await,
+            Manner::LastWord if data => Err(std::io::ErrorKind::ConnectionAborted.into()),
             Manner::Invents(packet) => self.again(packet).await,
             Manner::Deaf => std::future::pending().await,
             _ => Ok(()),

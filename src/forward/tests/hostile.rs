@@ -94,6 +94,18 @@ async fn a_broker_that_closes_in_the_middle_of_a_packet_loses_nothing() {
 }
 
 #[tokio::test]
+async fn an_acknowledgement_that_comes_together_with_the_end_counts() {
+    let broker = Broker::start(vec![Manner::LastWord]).await;
+    let rig = Rig::start(uplink(&[broker.port]), brief());
+    for mark in 0..10 {
+        rig.take(mark, "x");
+        rig.until_held(0).await;
+    }
+    let sent = broker.received().iter().filter(|message| message.is("data")).count();
+    assert_eq!(sent, 10, "none was sent twice");
+}
+
+#[tokio::test]
 async fn a_session_that_cannot_be_present_changes_nothing() {
     let broker = everything_arrives(vec![Manner::HalfAck(5), Manner::LiesAboutSession]).await;
     assert!(broker.greetings().iter().all(|greeting| greeting.clean));
