@@ -20,7 +20,7 @@ fn at(ms: u64) -> Stamp {
 
 fn point(table: Table, address: u16, encoding: Encoding) -> Point {
     let layout = Layout { encoding, order: ByteOrder::Abcd, bits: None };
-    Point { table, address, layout, scaling: Scaling::default(), invalid: Vec::new() }
+    Point { table, address, layout, scaling: Scaling::default(), invalid: Vec::new(), names: Vec::new(), every: None }
 }
 
 fn meter(points: Vec<Point>) -> Arc<Meter> {
@@ -38,6 +38,8 @@ fn meter(points: Vec<Point>) -> Arc<Meter> {
         every: Duration::from_secs(1),
         pause: Duration::ZERO,
         max_registers: 125,
+        max_gap: None,
+        even_registers: false,
         points,
         schema: Arc::new(schema),
     })
@@ -451,6 +453,7 @@ fn any_fault() -> impl Strategy<Value = Fault> {
         2 => any::<u8>().prop_map(Fault::Refused),
         6 => prop::sample::select(vec![2_u8, 3, 6]).prop_map(Fault::Refused),
         1 => Just(Fault::LineDown),
+        2 => Just(Fault::Short),
     ]
 }
 
@@ -528,3 +531,6 @@ proptest! {
         }
     }
 }
+
+mod power;
+mod short;
