@@ -254,8 +254,11 @@ impl<'a> Judge<'a> {
         });
         let most = u32::from(habits.longest());
         let Some((width, schema)) = needs.max_by_key(|(width, _)| *width).filter(|(width, _)| *width > most) else { return };
-        let title =
-            format!("meter `{}` may be asked for {most} registers at once, but point `{}` needs {width}", section.name(), schema.name);
+        let title = format!(
+            "meter `{}` may be asked for {most} registers at once, but point `{}` needs {width}",
+            section.name(),
+            schema.name
+        );
         self.findings
             .error(Code::Conflict, place, title)
             .label(format!("expected at least {width}"))

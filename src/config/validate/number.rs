@@ -18,7 +18,7 @@ const LONGEST_NAME: usize = 64;
 impl Judge<'_> {
     pub(super) fn invalid(&mut self, section: &Section, typed: Option<Type>) -> Option<Vec<i128>> {
         let Some(nodes) = section.list("invalid") else { return Some(Vec::new()) };
-                let Some((least, most)) = typed?.marks() else {
+        let Some((least, most)) = typed?.marks() else {
             let place = &section.node("invalid")?.key;
             self.findings
                 .error(
@@ -101,16 +101,16 @@ impl Judge<'_> {
         Some(register)
     }
 
-    /// Names of raw values.
+    /// Names of raw values of this type, cut to these bits.
     pub(super) fn names(
         &mut self,
         section: &Section,
         typed: Option<Type>,
-        bits: Option<Option<(u8, u8)>>,
+        bits: Option<(u8, u8)>,
     ) -> Option<Vec<(i128, Box<str>)>> {
         let Some(node) = section.node("values") else { return Some(Vec::new()) };
         let Item::Table(table) = &node.item else { return None };
-        let Some((least, most)) = typed?.integers(bits?) else {
+        let Some((least, most)) = typed?.integers(bits) else {
             let title = format!("`{}` does not go with `type = \"{}\"`", section.full("values"), section.text("type")?);
             self.findings
                 .error(Code::Conflict, &node.key, title)
@@ -158,11 +158,7 @@ impl Judge<'_> {
         for (key, node) in nodes {
             none = None;
             self.findings
-                .error(
-                    Code::Conflict,
-                    &node.key,
-                    format!("`{}` does not go with {beside}", section.full(key)),
-                )
+                .error(Code::Conflict, &node.key, format!("`{}` does not go with {beside}", section.full(key)))
                 .label("only with numbers")
                 .help("remove the line");
         }

@@ -39,7 +39,7 @@ impl<'a> Judge<'a> {
         let address = self.address(section, table, typed);
         let every = self.optional(section, "every", |judge| judge.duration(section, "every", EVERY));
         let invalid = self.invalid(section, typed);
-        let names = self.names(section, typed, bits);
+        let names = self.names(section, typed.filter(|_| bits.is_some()), bits.flatten());
         let scaling = self.scaling(section, typed, address);
         let kind = self.kind(section, typed);
         let unit = self.unit(section);
@@ -47,8 +47,7 @@ impl<'a> Judge<'a> {
         let names = names?;
         let value_type = if names.is_empty() { value_type(layout) } else { ValueType::String };
         let schema = SchemaPoint { name: name?, unit: unit?, value_type, kind: kind? };
-        let point =
-            Point { table: table?, address: address?, layout, scaling: scaling?, invalid: invalid?, names, every: every? };
+        let point = Point { table: table?, address: address?, layout, scaling: scaling?, invalid: invalid?, names, every: every? };
         Some((schema, point))
     }
 
@@ -161,8 +160,11 @@ impl<'a> Judge<'a> {
     }
 
     /// 40001 is a legal address, but usually the name that a data sheet gives to address 0. Said once for a meter or a profile, and
-    /// not where smaller addresses stand beside it: then the numbers are meant as they are.
+    /// not where smaller addresses stand beside it: then the numbers are meant as they are, as they are with SunSpec.
     fn data_sheet_numbers(&mut self, points: &BTreeMap<&str, Section>) {
+        if points.values().any(|point| point.node("scale-register").is_some()) {
+            return;
+        }
         for (word, first, kind) in [("input", 30_001, "input register"), ("holding", 40_001, "holding register")] {
             let of_table = points.values().filter(|point| point.text("register") == Some(word));
             let addresses: Vec<(&Node, i128)> = of_table.filter_map(address_as_typed).collect();
@@ -223,4 +225,3 @@ fn six_digits(number: i128) -> Option<String> {
     };
     Some(format!("{number} is the number of a data sheet: write `register = \"{register}\"` and `address = {}`", number - first))
 }
-

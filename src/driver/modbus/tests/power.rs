@@ -93,7 +93,10 @@ fn a_refused_power_costs_its_values_and_no_others() {
     let mut poller = poller(&meter);
     let (first, _) = poll_once(&mut poller, world);
     let (second, asked) = poll_once(&mut poller, world);
-    assert_eq!((values(&first), values(&second)), (vec!["exception-2".into(), "exception-2".into(), "229.8".to_owned()], values(&first)));
+    assert_eq!(
+        (values(&first), values(&second)),
+        (vec!["exception-2".into(), "exception-2".into(), "229.8".to_owned()], values(&first))
+    );
     assert_eq!(asked.len(), 1, "only what is answered");
 }
 
@@ -105,7 +108,7 @@ fn any_powered() -> impl Strategy<Value = Arc<Meter>> {
 
 /// Registers of the random meter: a value names its address, a power is a small number that depends on the address.
 fn content(address: u16) -> u16 {
-    if address % 2 == 0 { address % 7 } else { 1000 + address }
+    if address.is_multiple_of(2) { address % 7 } else { 1000 + address }
 }
 
 proptest! {
