@@ -28,3 +28,4 @@ mod outage;
 mod scene;
 mod shutdown;
 mod starts;
+mod values;

@@ -117,6 +117,7 @@ impl<'a> Judge<'a> {
         let habits = own.or(profile.map(|profile| profile.habits).unwrap_or_default());
         let (schemas, points) = points?;
         self.room_for_points(section, &schemas, &points, &habits);
+        self.room_for_factors(section, &schemas, &points, &habits);
         if habits.spoilt {
             return None;
         }
@@ -240,6 +241,25 @@ impl<'a> Judge<'a> {
     fn point_was_spoken_of(&self, section: &Section) -> bool {
         let spoken = |key| self.context.spoken.of(&["meter", section.name(), key]);
         spoken("point") || spoken("profile")
+    }
+
+    /// A value that has to be read apart from its scale register. Said once for a meter: of the point with the widest span.
+    fn room_for_factors(&mut self, section: &Section, schemas: &[SchemaPoint], points: &[Point], habits: &Habits) {
+        let Some((most, place)) = habits.max_registers else { return };
+        let needs = points.iter().zip(schemas).filter_map(|(point, schema)| {
+            let (first, register) = (u32::from(point.address), u32::from(point.scaling.power_register?));
+            let behind = first + u32::from(point.layout.width());
+            Some((habits.asked_for(first.min(register), behind.max(register + 1)), schema))
+        });
+        // Beyond the protocol's own limit it was said at the point.
+        let apart = needs.filter(|(span, _)| (u32::from(most) + 1..=u32::from(DEFAULT_MAX_REGISTERS)).contains(span));
+        let Some((span, schema)) = apart.max_by_key(|(span, _)| *span) else { return };
+        let name = section.name();
+        let title = format!("point `{}` of meter `{name}` cannot be read together with its `scale-register`", schema.name);
+        self.findings
+            .warning(Code::Doubtful, place, title)
+            .label(format!("both together are {span} registers"))
+            .help("raise `max-registers` if the meter allows it; otherwise they are read in two requests of the same poll, and a factor that changes in between would spoil a reading");
     }
 
     /// A value is never split over two requests.

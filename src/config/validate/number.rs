@@ -53,10 +53,11 @@ impl Judge<'_> {
 
     pub(super) fn scaling(&mut self, section: &Section, typed: Option<Type>, address: Option<u16>) -> Option<Scaling> {
         if section.node("values").is_some() {
-            self.no_scaling(section, "`values`")?;
+            self.no_scaling(section, "`values`", "a name cannot be scaled")?;
         }
         if matches!(typed.map(|typed| typed.encoding), Some(Encoding::Bool | Encoding::Text { .. })) {
-            self.no_scaling(section, &format!("`type = \"{}\"`", section.text("type").unwrap_or_default()))?;
+            let typed = format!("`type = \"{}\"`", section.text("type").unwrap_or_default());
+            self.no_scaling(section, &typed, "only with numbers")?;
         }
         let power_register =
             self.optional(section, "scale-register", |judge| judge.power_register(section, typed?.width(), address?));
@@ -151,15 +152,15 @@ impl Judge<'_> {
         None
     }
 
-    /// `Some` where neither key is there.
-    fn no_scaling(&mut self, section: &Section, beside: &str) -> Option<()> {
+    /// `Some` where none of the keys is there.
+    fn no_scaling(&mut self, section: &Section, beside: &str, why: &str) -> Option<()> {
         let nodes = ["scale", "offset", "scale-register"].iter().filter_map(|key| section.node(key).map(|node| (key, node)));
         let mut none = Some(());
         for (key, node) in nodes {
             none = None;
             self.findings
                 .error(Code::Conflict, &node.key, format!("`{}` does not go with {beside}", section.full(key)))
-                .label("only with numbers")
+                .label(why)
                 .help("remove the line");
         }
         none

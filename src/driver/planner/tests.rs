@@ -221,7 +221,8 @@ fn map(text: &str) -> (Vec<Point>, u16) {
     let most = number(parts.next().unwrap(), "max_registers_per_read").unwrap();
     let point = |part: &str| {
         let table = if number(part, "function") == Some(3) { Table::Holding } else { Table::Input };
-        value(table, number(part, "address").unwrap(), number(part, "width").unwrap())
+        let point = value(table, number(part, "address").unwrap(), number(part, "width").unwrap());
+        Point { scaling: Scaling { power_register: number(part, "scale_factor_offset"), ..point.scaling }, ..point }
     };
     (parts.map(point).collect(), most)
 }
@@ -238,7 +239,14 @@ fn the_register_maps_of_real_meters_plan_into_legal_requests() {
         let plan = plan(&points, &all(&points), rules, &SERIAL, &[]);
         let name = path.file_stem().unwrap().to_string_lossy();
         println!("{name}: {} points in {} requests, {:?}", points.len(), plan.requests.len(), plan.bus_time(&SERIAL));
-        assert_eq!(plan.requests.iter().map(|request| request.serves.len()).sum::<usize>(), points.len(), "{name}");
+        let powers = points.iter().filter(|point| point.scaling.power_register.is_some()).count();
+        assert_eq!(plan.requests.iter().map(|request| request.serves.len()).sum::<usize>(), points.len() + powers, "{name}");
+        let mut slots = plan.requests.iter().map(|request| plan.order[request.serves.clone()].iter().map(|piece| piece.slot));
+        assert_eq!(
+            slots.by_ref().map(|slots| slots.collect::<BTreeSet<_>>().len()).sum::<usize>(),
+            points.len(),
+            "{name}: together"
+        );
         assert!(plan.requests.iter().all(|request| (1..=most).contains(&request.ask.count)), "{name}");
         assert!(!rules.even || plan.requests.iter().all(|request| request.ask.count % 2 == 0), "{name}");
         let singly: Duration = points.iter().map(|point| SERIAL.of(alone(point.table, point.address, point.layout.width()))).sum();

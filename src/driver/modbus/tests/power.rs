@@ -83,6 +83,18 @@ fn a_hole_between_value_and_power_is_found_and_both_are_still_read() {
 }
 
 #[test]
+fn the_search_parts_points_before_it_parts_a_value_from_its_power() {
+    let meter = meter(vec![powered(2, 6), powered(10, 13)]);
+    let lacks = Simulated::lacking([8]);
+    let world = |ask: Ask| match lacks.answer(ask) {
+        Heard::Words(_) => block(ask),
+        refused => refused,
+    };
+    let (sweep, asked) = poll_once(&mut poller(&meter), world);
+    assert_eq!((values(&sweep), asked.len()), (vec!["12.34".to_owned(), "229.8".to_owned()], 3), "{asked:?}");
+}
+
+#[test]
 fn a_refused_power_costs_its_values_and_no_others() {
     let meter = meter(vec![powered(2, 6), powered(3, 6), powered(10, 13)]);
     let lacks = Simulated::lacking([6]);
