@@ -441,6 +441,18 @@ fn a_steady_poll_uses_the_plan_of_the_one_before() {
 }
 
 #[test]
+fn the_rules_of_the_meter_are_kept_in_every_poll() {
+    let with = |max_gap, even_registers| {
+        let meter = Meter { max_gap, even_registers, ..Meter::clone(&words([1, 4])) };
+        let (_, asked) = poll_once(&mut poller(&Arc::new(meter)), answer);
+        asked.iter().map(|ask| (ask.address, ask.count)).collect::<Vec<_>>()
+    };
+    assert_eq!(with(None, false), [(1, 4)]);
+    assert_eq!(with(Some(1), false), [(1, 1), (4, 1)]);
+    assert_eq!(with(None, true), [(0, 6)]);
+}
+
+#[test]
 fn nothing_due_is_no_sweep() {
     let mut poll = poller(&three_blocks()).poll(&[], &at(0));
     assert_eq!(poll.step(Heard::Nothing, &at(0)), Step::Done(Vec::new()));
