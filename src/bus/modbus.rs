@@ -32,6 +32,9 @@ const CANARIES: usize = 3;
 /// How often a line is made ready anew for one request: it was closed while idle, or something came unasked.
 const ATTEMPTS: usize = 3;
 
+/// So long at most is waited for answers to an earlier master when the wire is opened.
+const LEGACY: Duration = Duration::from_secs(2);
+
 /// What happened on the wire since it was last asked.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -135,7 +138,7 @@ impl Master {
     /// # Errors
     /// Why it cannot be opened.
     pub(super) async fn open(&mut self) -> Result<(), Trouble> {
-        self.dirty = (self.framing == Framing::Rtu).then_some(self.timeout + self.quarantine);
+        self.dirty = (self.framing == Framing::Rtu).then_some((self.timeout + self.quarantine).min(LEGACY));
         self.reopen().await
     }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, timeout, timeout_at};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::cost::Pace;
@@ -34,6 +34,8 @@ use crate::reading::{Append, Reason, Sweep};
 const TURN: Duration = Duration::from_secs(4);
 /// So long may the exchange that is on the wire take when the end is wanted.
 const LAST_EXCHANGE: Duration = Duration::from_secs(3);
+/// So many may wait for answers at a time.
+const MOST_WAITING: usize = 64;
 /// Between attempts to open a wire.
 const REOPEN_FIRST: Duration = Duration::from_secs(1);
 const REOPEN_AT_LEAST: Duration = Duration::from_millis(200);
@@ -56,6 +58,8 @@ pub(super) struct Task {
     inbox: Option<mpsc::Receiver<Request>>,
     waiting: Vec<Waiting>,
     stop: CancellationToken,
+    /// One timer for all exchanges, so that a long one does not look like a task that hangs.
+    heartbeat: Interval,
     backoff: Backoff,
     /// When the wire is to be tried again; `None` while it is there.
     reopen_at: Option<Instant>,
@@ -82,6 +86,7 @@ impl Task {
             inbox: Some(bus.inbox),
             waiting: Vec::new(),
             stop: bus.stop,
+            heartbeat: heartbeat(),
             backoff: Backoff::new(REOPEN_FIRST, REOPEN_AT_LEAST, REOPEN_AT_MOST, fastrand::u64(..)),
             reopen_at: Some(now),
         }
@@ -124,13 +129,7 @@ impl Task {
     }
 
     async fn open(&mut self) -> Result<(), Stopped> {
-        let opened = {
-            let stop = self.stop.clone();
-            tokio::select! {
-                opened = self.master.open() => opened,
-                () = stop.cancelled() => return Err(Stopped),
-            }
-        };
+        let opened = finish(&self.stop, &mut self.heartbeat, &mut self.report, self.master.open()).await?;
         let now = monotonic();
         match opened {
             Ok(()) => {
@@ -176,11 +175,11 @@ impl Task {
 
     async fn ask(&mut self, meter: &Meter, ask: Ask, tally: &mut Tally) -> Result<Heard, Stopped> {
         let begun = monotonic();
-        let heard = finish(&self.stop, self.master.ask(meter.unit, meter.pause, ask)).await?;
+        let exchange = self.master.ask(meter.unit, meter.pause, ask);
+        let heard = finish(&self.stop, &mut self.heartbeat, &mut self.report, exchange).await?;
         let now = monotonic();
         tally.add(&heard);
         tally.took.add(ask, now.saturating_duration_since(begun), self.memory.line());
-        self.report.turned(now);
         Ok(heard)
     }
 
@@ -261,6 +260,7 @@ impl Task {
         let found = self.memory.find(&meter);
         let refusal = match (found, self.master.trouble()) {
             (None, _) => Some(format!("no meter {meter} on this bus")),
+            _ if self.waiting.len() >= MOST_WAITING => Some(format!("{MOST_WAITING} requests are waiting already")),
             (Some(_), Some(trouble)) => Some(trouble.to_string()),
             (Some(_), None) => None,
         };
@@ -276,12 +276,31 @@ impl Task {
     }
 }
 
+fn heartbeat() -> Interval {
+    let mut heartbeat = interval(TURN);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat
+}
+
 /// Lets what is on the wire come to its end, unless the end of everything is wanted and it takes too long.
-async fn finish<T>(stop: &CancellationToken, exchange: impl Future<Output = T>) -> Result<T, Stopped> {
-    tokio::select! {
-        biased;
-        done = exchange => Ok(done),
-        () = async { stop.cancelled().await; sleep(LAST_EXCHANGE).await } => Err(Stopped),
+async fn finish<T>(
+    stop: &CancellationToken,
+    heartbeat: &mut Interval,
+    report: &mut Report,
+    exchange: impl Future<Output = T>,
+) -> Result<T, Stopped> {
+    let too_late = async {
+        stop.cancelled().await;
+        sleep(LAST_EXCHANGE).await;
+    };
+    tokio::pin!(exchange, too_late);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut exchange => return Ok(done),
+            () = &mut too_late => return Err(Stopped),
+            _ = heartbeat.tick() => report.turned(monotonic()),
+        }
     }
 }
 

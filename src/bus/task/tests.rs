@@ -65,19 +65,17 @@ struct Running {
 }
 
 fn run(line: Line, meters: Vec<Meter>, source: Option<Source>) -> Running {
+    run_with(line, meters, source, Duration::from_millis(100))
+}
+
+fn run_with(line: Line, meters: Vec<Meter>, source: Option<Source>, timeout: Duration) -> Running {
     let (ask, inbox) = mpsc::channel(8);
     let (spool, board, stop) = (Arc::new(Spool::default()), Board::new(), CancellationToken::new());
     let folder = tempfile::tempdir().unwrap();
     let notebook = Notebook::open(&folder.path().join("notebook"));
     let source = source.unwrap_or_else(|| Source::Line(line.clone()));
-    let model = model::Bus {
-        name: "b".into(),
-        line,
-        timeout: Duration::from_millis(100),
-        quarantine: Duration::from_millis(100),
-        overload_is_allowed: false,
-        meters,
-    };
+    let model =
+        model::Bus { name: "b".into(), line, timeout, quarantine: Duration::from_millis(100), overload_is_allowed: false, meters };
     let bus = Bus {
         model: Arc::new(model),
         append: Arc::clone(&spool) as Arc<dyn Append>,
@@ -277,6 +275,18 @@ async fn the_board_hears_of_an_idle_bus_often_enough() {
     for _ in 0..60 {
         sleep(SECOND).await;
         assert!(bus.board.stuck(monotonic(), Duration::from_secs(5)).is_empty());
+    }
+    bus.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_meter_that_may_take_a_minute_to_answer_does_not_look_like_a_task_that_hangs() {
+    let ports = Ports::new(Framing::Rtu, false);
+    let _wire = ports.next();
+    let bus = run_with(serial(), vec![meter("m", 1, SECOND)], Some(Source::Scripted(ports)), SECOND * 60);
+    for _ in 0..50 {
+        sleep(SECOND).await;
+        assert!(bus.board.stuck(monotonic(), Duration::from_secs(6)).is_empty());
     }
     bus.end().await;
 }
