@@ -33,7 +33,7 @@ const CANARIES: usize = 3;
 const ATTEMPTS: usize = 3;
 
 /// So long at most is waited for answers to an earlier master when the wire is opened.
-const LEGACY: Duration = Duration::from_secs(2);
+const INHERITED: Duration = Duration::from_secs(2);
 
 /// What happened on the wire since it was last asked.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +138,7 @@ impl Master {
     /// # Errors
     /// Why it cannot be opened.
     pub(super) async fn open(&mut self) -> Result<(), Trouble> {
-        self.dirty = (self.framing == Framing::Rtu).then_some((self.timeout + self.quarantine).min(LEGACY));
+        self.dirty = (self.framing == Framing::Rtu).then_some((self.timeout + self.quarantine).min(INHERITED));
         self.reopen().await
     }
 
