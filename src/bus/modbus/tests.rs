@@ -72,7 +72,7 @@ fn expected(unit: u8, ask: Ask, moment: u64) -> Heard {
 fn assert_nothing_wrong(account: Account, requests: u64) {
     println!("{account:?}");
     assert_eq!(account.wrong, 0, "{account:?}");
-    assert!(account.right > requests / 2, "{account:?}");
+    assert!(account.right > requests / 4, "{account:?}");
 }
 
 /// A scripted serial line at 9600 baud with a hostile slave at its end, in virtual time.
@@ -99,8 +99,8 @@ async fn a_hostile_slave_never_makes_a_wrong_value() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_later_than_the_quarantine_is_caught_by_the_canary() {
     let manner = Manner { late: (3.0, 14.0), in_order: true, ..hostile(Framing::Rtu) };
-    let account = hostile_script(manner, 20_000, fastrand::u64(..)).await;
-    assert_nothing_wrong(account, 20_000);
+    let account = hostile_script(manner, 10_000, fastrand::u64(..)).await;
+    assert_nothing_wrong(account, 10_000);
 }
 
 /// A serial line at 9600 baud whose other end follows a script.
