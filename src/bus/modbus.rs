@@ -17,11 +17,11 @@ use tokio_modbus::client::{Client as _, Context, rtu, tcp};
 use tokio_modbus::slave::SlaveContext as _;
 use tokio_modbus::{ExceptionCode, Request, Response, Slave};
 
-use super::answer::{Body, SMALLEST_FRAME, is_proper};
+use super::answer::{Body, SMALLEST_FRAME, function, is_proper};
 use super::cost::Pace;
 use super::doubt::{Doubts, Numbers};
 use super::link::trouble::Trouble;
-use super::link::{Link, Unsettled};
+use super::link::{Link, Opening, Unsettled};
 use super::source::Source;
 use crate::clock::monotonic;
 use crate::config::model::{Bus, Framing, Table};
@@ -31,6 +31,9 @@ use crate::driver::{Ask, Fault, Heard};
 const CANARIES: usize = 3;
 /// How often a line is made ready anew for one request: it was closed while idle, or something came unasked.
 const ATTEMPTS: usize = 3;
+
+/// So long at most is waited for answers to an earlier master when the wire is opened.
+const INHERITED: Duration = Duration::from_secs(2);
 
 /// What happened on the wire since it was last asked.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +138,7 @@ impl Master {
     /// # Errors
     /// Why it cannot be opened.
     pub(super) async fn open(&mut self) -> Result<(), Trouble> {
-        self.dirty = (self.framing == Framing::Rtu).then_some(self.timeout + self.quarantine);
+        self.dirty = (self.framing == Framing::Rtu).then_some((self.timeout + self.quarantine).min(INHERITED));
         self.reopen().await
     }
 
@@ -285,7 +288,8 @@ impl Master {
         self.counts.requests += 1;
         self.last = Some(Sent { unit, ask, number: numbered.next });
         self.unfinished = true;
-        link.begin();
+        let opening = Opening { unit, function: function(ask.table) };
+        link.begin((self.framing == Framing::Rtu).then_some(opening));
         let limits = (self.pace.first_byte(ask, self.timeout), self.pace.rest(ask, self.timeout));
         let answer = numbered.call(&link, unit, ask, limits).await;
         self.unfinished = false;
