@@ -6,7 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::indexing_slicing, missing_docs)]
 
 #[path = "../tests/sim/mod.rs"]
-#[allow(dead_code, unused_imports, unreachable_pub)]
 mod sim;
 
 use std::fmt::Write as _;
