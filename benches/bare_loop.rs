@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::indexing_slicing, missing_docs)]
 
 #[path = "../tests/sim/mod.rs"]
+#[allow(unused_imports, reason = "the simulators' own tests run in tests/it")]
 mod sim;
 
 use std::fmt::Write as _;
