@@ -12,7 +12,7 @@
 )]
 
 #[path = "../tests/sim/mod.rs"]
-#[allow(dead_code, unused_imports, unreachable_pub)]
+#[allow(unused_imports, reason = "the simulators' own tests run in tests/it")]
 mod sim;
 
 use std::fmt::Write as _;
