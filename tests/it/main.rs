@@ -25,6 +25,7 @@ mod floors;
 mod healthy;
 mod noisy_line;
 mod outage;
+mod profiles;
 mod scene;
 mod shutdown;
 mod starts;
