@@ -121,7 +121,8 @@ fn configuration(folder: &Path, meters: &[ModbusTcp], broker: u16) -> PathBuf {
     );
     for value in 0..VALUES {
         let address = 2 * value;
-        write!(text, "[profile.floats.point.value_{value:02}]\nregister = \"input\"\naddress = {address}\ntype = \"f32\"\n").unwrap();
+        write!(text, "[profile.floats.point.value_{value:02}]\nregister = \"input\"\naddress = {address}\ntype = \"f32\"\n")
+            .unwrap();
     }
     for (n, meter) in meters.iter().enumerate() {
         let address = meter.address();

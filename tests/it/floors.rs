@@ -10,7 +10,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("clock", &["reading", "host"]),
     ("backoff", &[]),
     ("host", &[]),
-    ("protocol", &["reading"]),
+    ("protocol", &["reading", "config::model"]),
     ("config", &["reading", "host"]),
     ("notebook", &["reading", "host"]),
     ("driver", &["protocol", "reading", "config::model"]),

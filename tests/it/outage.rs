@@ -74,7 +74,7 @@ impl Plant {
     }
 
     fn trouble_the_link(&mut self) {
-        match self.chance.u8(..4) {
+        match self.chance.u8(..5) {
             0 => self.relay.cut(),
             1 => {
                 self.relay.refuse(true);
@@ -82,6 +82,11 @@ impl Plant {
                 self.relay.refuse(false);
             }
             2 => {
+                self.relay.close();
+                self.pause(1_500);
+                self.relay.open();
+            }
+            3 => {
                 self.relay.stall(true);
                 self.pause(1_500);
                 self.relay.cut();

@@ -8,6 +8,7 @@
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
+    clippy::exit,
     reason = "a program for a terminal, with simulators that keep their own time"
 )]
 
@@ -62,8 +63,11 @@ fn seconds(text: &str) -> Option<Duration> {
     (length >= Duration::from_secs(10)).then_some(length)
 }
 
+/// Something that happens to the plant.
+type Act = fn(&mut Stage, &Screen);
+
 /// What happens, and after which part of the time.
-const STORY: [(f64, fn(&mut Stage, &Screen)); 4] = [
+const STORY: [(f64, Act); 4] = [
     (0.25, Stage::lose_the_broker),
     (0.45, Stage::kill_the_daemon),
     (0.55, Stage::start_the_daemon),

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::mqtt::{Cutter, Packet, Publish};
@@ -53,33 +53,65 @@ pub struct Traffic {
     stalled: bool,
     swallowing: bool,
     slowness: Duration,
-    ended: bool,
+    closed: bool,
 }
 
 /// A running relay. It ends when dropped.
 #[derive(Debug)]
 pub struct Relay {
     address: SocketAddr,
+    broker: SocketAddr,
     traffic: Arc<Watched<Traffic>>,
+    acceptor: Option<JoinHandle<()>>,
 }
 
 impl Relay {
     /// Listens on a free port of the loopback and passes on to `broker`.
     pub fn start(broker: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), broker)
+    }
+
+    /// Listens at `address`, where nobody listened before, and passes on to `broker`.
+    pub fn start_at(address: SocketAddr, broker: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let traffic = Arc::new(Watched::new(Traffic::default()));
-        let accepting = Arc::clone(&traffic);
-        thread::spawn(move || {
+        let mut relay = Self { address, broker, traffic, acceptor: None };
+        relay.accept(listener);
+        relay
+    }
+
+    fn accept(&mut self, listener: TcpListener) {
+        let (broker, accepting) = (self.broker, Arc::clone(&self.traffic));
+        self.acceptor = Some(thread::spawn(move || {
             for daemon in listener.incoming().flatten() {
-                if accepting.look(|traffic| traffic.ended) {
+                if accepting.look(|traffic| traffic.closed) {
                     return;
                 }
                 let traffic = Arc::clone(&accepting);
                 thread::spawn(move || connect(daemon, broker, &traffic).ok());
             }
+        }));
+    }
+
+    /// Cuts all connections and stops listening: new ones are refused by the system.
+    pub fn close(&mut self) {
+        self.traffic.change(|traffic| {
+            traffic.closed = true;
+            traffic.stalled = false;
+            traffic.cut();
         });
-        Self { address, traffic }
+        if let Some(acceptor) = self.acceptor.take() {
+            TcpStream::connect(self.address).ok(); // wakes it
+            acceptor.join().ok();
+        }
+    }
+
+    /// Listens again, at the same address.
+    pub fn open(&mut self) {
+        let listener = TcpListener::bind(self.address).unwrap();
+        self.traffic.change(|traffic| traffic.closed = false);
+        self.accept(listener);
     }
 
     /// Where the daemon connects to.
@@ -135,12 +167,7 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.traffic.change(|traffic| {
-            traffic.ended = true;
-            traffic.stalled = false;
-            traffic.cut();
-        });
-        TcpStream::connect(self.address).ok(); // wakes the acceptor
+        self.close();
     }
 }
 
@@ -166,7 +193,7 @@ fn connect(daemon: TcpStream, broker: SocketAddr, traffic: &Arc<Watched<Traffic>
     let connection = traffic.change(|traffic| {
         traffic.tries += 1;
         traffic.open.insert(traffic.tries, ends);
-        if traffic.refusing {
+        if traffic.refusing || traffic.closed {
             traffic.cut();
         }
         traffic.tries
@@ -317,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_stalled_link_passes_nothing_and_a_refusing_one_hangs_up() {
-        let relay = Relay::start(sparing_broker(1));
+        let mut relay = Relay::start(sparing_broker(1));
         let mut daemon = TcpStream::connect(relay.address()).unwrap();
         relay.stall(true);
         daemon.write_all(&publish(7)).unwrap();
@@ -330,5 +357,9 @@ mod tests {
         let mut other = TcpStream::connect(relay.address()).unwrap();
         assert!(matches!(other.read(&mut [0; 4]), Ok(0) | Err(_)));
         assert!(matches!(daemon.read(&mut [0; 4]), Ok(0) | Err(_)));
+        relay.close();
+        assert_eq!(TcpStream::connect(relay.address()).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        relay.open();
+        TcpStream::connect(relay.address()).unwrap();
     }
 }

@@ -91,7 +91,7 @@ impl Screen {
 
     /// A figure of the account.
     pub fn figure(&self, name: &str, figure: usize) {
-        Self::line(&format!("  {name}: {figure}"));
+        Self::line(&self.paint(PLAIN, &format!("  {name}: {figure}")));
     }
 
     /// The figure that matters.

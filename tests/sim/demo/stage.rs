@@ -123,6 +123,7 @@ impl Stage {
 
     /// The broker's process is killed.
     pub fn lose_the_broker(&mut self, screen: &Screen) {
+        self.relay.close();
         self.broker.kill();
         screen.event("the broker is gone: readings wait in the journal and are synced to flash");
     }
@@ -147,6 +148,7 @@ impl Stage {
     /// A new broker, at the old address.
     pub fn restore_the_broker(&mut self, screen: &Screen) {
         self.broker.restart();
+        self.relay.open();
         screen.event("the broker is back: live readings first, the backlog behind them");
     }
 
@@ -208,7 +210,8 @@ impl Stage {
         self.log_seen += lines.len();
         for line in lines {
             if let Some(at) = ["WARN ", "ERROR "].iter().find_map(|level| line.find(level)) {
-                screen.complaint(line.split_at(at).1);
+                let shown: String = line.split_at(at).1.chars().take(150).collect();
+                screen.complaint(&shown);
             }
         }
     }
@@ -249,8 +252,13 @@ impl Stage {
         for (meter, counts) in &lost {
             screen.wrong(&format!("{meter} never arrived with {counts:?}"));
         }
-        let wrongs = [self.account.wrongs.clone(), self.account.counted_twice("count"), self.account.holes()].concat();
-        wrongs.iter().for_each(|wrong| screen.wrong(wrong));
+        let mut wrongs = [self.account.wrongs.clone(), self.account.counted_twice("count"), self.account.holes()].concat();
+        if self.taken() == 0 {
+            wrongs.push("nothing was polled".to_owned());
+        }
+        for wrong in &wrongs {
+            screen.wrong(wrong);
+        }
         screen.title("account");
         if self.failed_polls > 0 {
             screen.figure("polls that failed, and arrived as such", self.failed_polls);
