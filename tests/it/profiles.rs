@@ -42,15 +42,30 @@ fn names() -> Vec<String> {
     names
 }
 
+/// The least a gateway needs beside meters.
+const GATEWAY: &str = r#"
+[gateway]
+name = "g-1"
+district = "d"
+[uplink]
+brokers = ["mqtt://127.0.0.1"]
+[spool]
+path = "/var/lib/districtd/spool"
+[bus.cabinet-a]
+serial = "/dev/ttyS0"
+"#;
+
 /// A minimal gateway with one meter of this profile, the file copied into `conf.d` beside it.
 fn taken_into_use(profile: &str) -> Loaded {
+    let meter = format!("[meter.m]\nbus = \"cabinet-a\"\nunit = 1\nevery = \"1m\"\nprofile = \"{profile}\"\n");
+    beside_a_copy(profile, &meter)
+}
+
+/// A minimal gateway with these meters, and a profile copied into `conf.d`.
+fn beside_a_copy(profile: &str, meters: &str) -> Loaded {
     let directory = tempfile::tempdir().unwrap();
     let main = directory.path().join("districtd.toml");
-    let text = format!(
-        "[gateway]\nname = \"g-1\"\ndistrict = \"d\"\n[uplink]\nbrokers = [\"mqtt://127.0.0.1\"]\n[spool]\npath = \"/var/lib/districtd\"\n\
-         [bus.line]\ntcp = \"127.0.0.1:502\"\n[meter.m]\nbus = \"line\"\nunit = 1\nevery = \"1m\"\nprofile = \"{profile}\"\n"
-    );
-    std::fs::write(&main, text).unwrap();
+    std::fs::write(&main, GATEWAY.to_owned() + meters).unwrap();
     let parts = directory.path().join("conf.d");
     std::fs::create_dir(&parts).unwrap();
     std::fs::copy(file(profile), parts.join(format!("{profile}.toml"))).unwrap();
@@ -87,6 +102,26 @@ fn every_profile_passes_check_with_a_meter_that_uses_it() {
         for finding in &loaded.findings {
             let is_meant = EXPLAINED.iter().any(|(profile, code, _)| *profile == name && *code == finding.code);
             assert!(is_meant, "{}", load::render(&loaded, false));
+        }
+    }
+}
+
+#[test]
+fn what_the_readmes_tell_to_type_is_right() {
+    let text = |path: &str| std::fs::read_to_string(path).unwrap();
+    let top = text("README.md");
+    let section = top.split("### Profiles").nth(1).unwrap().split("\n## ").next().unwrap();
+    let snippets =
+        |text: &str| -> String { text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect() };
+    for meters in [snippets(section), snippets(&text("configs/profiles/README.md"))] {
+        assert!(meters.contains("[meter.feeder-1]"), "{meters}");
+        let loaded = beside_a_copy("eastron_sdm630", &meters);
+        let report = load::render(&loaded, false);
+        assert!(loaded.findings.is_empty(), "{report}");
+        for meter in &loaded.config.expect(&report).buses[0].meters {
+            assert_eq!(meter.points.len(), 39, "a point beside the profile replaces one");
+            let is_scaled = point(meter, "active_power_total").scaling.scale.is_some();
+            assert_eq!(is_scaled, &*meter.name == "feeder-2");
         }
     }
 }
