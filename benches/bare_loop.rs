@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use sim::broker::Broker;
+use sim::broker::Mosquitto;
 use sim::image::Counting;
 use sim::ledger::Ledger;
 use sim::modbus_tcp::ModbusTcp;
@@ -35,7 +35,7 @@ fn main() {
     let ledger = Arc::new(Ledger::default());
     let meters: Vec<ModbusTcp> =
         (0..METERS).map(|n| ModbusTcp::start(&format!("meter-{n:03}"), Counting { units: 1 }, &ledger)).collect();
-    let broker = Broker::start(folder.path());
+    let broker = Mosquitto::start();
     let config = configuration(folder.path(), &meters, broker.address().port());
     println!("{METERS} meters x {VALUES} floats each second, {pairs} pairs of {seconds} s");
     println!("pair   districtd cpu s   C loop cpu s   ratio   districtd peak KiB   C loop peak KiB");

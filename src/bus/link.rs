@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout_at;
 
+use super::answer::SMALLEST_FRAME;
 use crate::clock::monotonic;
 
 /// More than this within one exchange is babble, not an answer: four of the largest frames.
@@ -48,6 +49,24 @@ pub(super) enum Unsettled {
     Noisy,
 }
 
+/// How an RTU answer begins. The library would take noise before it for a frame of another length, and wait for the rest of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opening {
+    pub(super) unit: u8,
+    /// Function code of the request; a refusal has the highest bit set in addition.
+    pub(super) function: u8,
+}
+
+impl Opening {
+    /// Where the answer begins; `None` until that can be told. What begins with more noise than a smallest frame has bytes is left
+    /// as it is.
+    fn find(self, heard: &[u8]) -> Option<usize> {
+        let begins = |pair: &[u8]| matches!(pair, [unit, function] if *unit == self.unit && function & 0x7F == self.function);
+        let found = heard.windows(2).take(SMALLEST_FRAME).position(begins);
+        found.or_else(|| (heard.len() > SMALLEST_FRAME).then_some(0))
+    }
+}
+
 /// A shared handle on one open wire.
 #[derive(Clone)]
 pub(super) struct Link(Arc<Mutex<Wire>>);
@@ -58,6 +77,9 @@ struct Wire {
     fine: bool,
     quiet_since: Instant,
     heard: Vec<u8>,
+    /// How many of these the reader has been given, noise included.
+    handed_on: usize,
+    opening: Option<Opening>,
     down: Option<String>,
 }
 
@@ -71,13 +93,18 @@ impl Link {
     /// A link over an open stream whose characters take so long. `fine`: the thread belongs to this line alone, so that the last
     /// part of a silence may be slept through exactly instead of by the runtime's timer.
     pub(super) fn new(stream: Box<dyn Stream>, character: Duration, fine: bool) -> Self {
-        let wire = Wire { stream, character, fine, quiet_since: monotonic(), heard: Vec::new(), down: None };
+        let wire =
+            Wire { stream, character, fine, quiet_since: monotonic(), heard: Vec::new(), handed_on: 0, opening: None, down: None };
         Self(Arc::new(Mutex::new(wire)))
     }
 
-    /// Begins an exchange: what was heard before is forgotten.
-    pub(super) fn begin(&self) {
-        self.lock().heard.clear();
+    /// Begins an exchange: what was heard before is forgotten. Few bytes of noise before the `opening` are kept from the reader, but
+    /// stand in [`heard`](Self::heard).
+    pub(super) fn begin(&self, opening: Option<Opening>) {
+        let mut wire = self.lock();
+        wire.heard.clear();
+        wire.handed_on = 0;
+        wire.opening = opening;
     }
 
     /// Whether a byte has come since the exchange began.
@@ -180,6 +207,31 @@ impl Wire {
         Poll::Ready(self.noticed(read, count).map(|()| count).map_err(|_| Unsettled::Down))
     }
 
+    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut bytes = [0; 512];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+        self.heard.extend_from_slice(buffer.filled());
+        self.noticed(read, buffer.filled().len())?;
+        if self.heard.len() > BABBLE {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the line talks without end")));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Hands on what was heard and not yet handed on, from where the answer begins; whether there was anything.
+    fn hand_on(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        if self.handed_on == 0 {
+            let Some(start) = self.opening.map_or(Some(0), |opening| opening.find(&self.heard)) else { return false };
+            self.handed_on = start;
+        }
+        let new = self.heard.get(self.handed_on..).unwrap_or_default();
+        let new = new.get(..buffer.remaining().min(new.len())).unwrap_or_default();
+        buffer.put_slice(new);
+        self.handed_on += new.len();
+        !new.is_empty()
+    }
+
     /// Keeps what a read that is over means for the wire.
     fn noticed(&mut self, read: io::Result<()>, count: usize) -> io::Result<()> {
         match &read {
@@ -198,15 +250,12 @@ impl Wire {
 impl AsyncRead for Link {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut wire = self.lock();
-        let before = buffer.filled().len();
-        let read = ready!(Pin::new(&mut wire.stream).poll_read(cx, buffer));
-        let new = buffer.filled().get(before..).unwrap_or_default();
-        wire.heard.extend_from_slice(new);
-        wire.noticed(read, new.len())?;
-        if wire.heard.len() > BABBLE {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the line talks without end")));
+        loop {
+            if wire.hand_on(buffer) {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(wire.poll_hear(cx))?;
         }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -230,5 +279,32 @@ impl AsyncWrite for Link {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.lock().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPENING: Opening = Opening { unit: 1, function: 4 };
+
+    #[test]
+    fn the_answer_begins_at_its_unit_and_function() {
+        assert_eq!(OPENING.find(&[1, 4, 2]), Some(0));
+        assert_eq!(OPENING.find(&[1, 0x84, 2]), Some(0));
+        assert_eq!(OPENING.find(&[0, 0xFF, 1, 4, 2]), Some(2));
+    }
+
+    #[test]
+    fn where_the_answer_begins_is_left_open_until_it_can_be_told() {
+        assert_eq!(OPENING.find(&[]), None);
+        assert_eq!(OPENING.find(&[1]), None);
+        assert_eq!(OPENING.find(&[0, 0xFF, 1]), None);
+    }
+
+    #[test]
+    fn what_is_more_than_noise_is_left_as_it_is() {
+        assert_eq!(OPENING.find(&[2, 4, 2, 0, 1, 0x3D, 0x30]), Some(0));
+        assert_eq!(OPENING.find(&[9, 9, 9, 9, 9, 1, 4]), Some(0));
     }
 }

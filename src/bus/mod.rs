@@ -7,6 +7,7 @@ mod answer;
 mod cost;
 mod doubt;
 mod link;
+mod memory;
 mod modbus;
 mod report;
 mod schedule;
@@ -23,7 +24,6 @@ use task::Task;
 
 use crate::clock::Clock;
 use crate::config::model;
-use crate::driver;
 use crate::notebook::Notebook;
 use crate::reading::{Append, Sweep};
 use crate::status::BusReporter;
@@ -62,6 +62,6 @@ impl Bus {
     /// Polls until `stop` is cancelled. Never gives up on the wire: it slows down.
     pub async fn run(self) {
         let source = Source::Line(self.model.line.clone());
-        Task::new(self, source, driver::modbus::poll).run().await;
+        Task::new(self, source).run().await;
     }
 }

@@ -17,11 +17,11 @@ use tokio_modbus::client::{Client as _, Context, rtu, tcp};
 use tokio_modbus::slave::SlaveContext as _;
 use tokio_modbus::{ExceptionCode, Request, Response, Slave};
 
-use super::answer::{Body, SMALLEST_FRAME, is_proper};
+use super::answer::{Body, SMALLEST_FRAME, function, is_proper};
 use super::cost::Pace;
 use super::doubt::{Doubts, Numbers};
 use super::link::trouble::Trouble;
-use super::link::{Link, Unsettled};
+use super::link::{Link, Opening, Unsettled};
 use super::source::Source;
 use crate::clock::monotonic;
 use crate::config::model::{Bus, Framing, Table};
@@ -285,7 +285,8 @@ impl Master {
         self.counts.requests += 1;
         self.last = Some(Sent { unit, ask, number: numbered.next });
         self.unfinished = true;
-        link.begin();
+        let opening = Opening { unit, function: function(ask.table) };
+        link.begin((self.framing == Framing::Rtu).then_some(opening));
         let limits = (self.pace.first_byte(ask, self.timeout), self.pace.rest(ask, self.timeout));
         let answer = numbered.call(&link, unit, ask, limits).await;
         self.unfinished = false;

@@ -148,6 +148,16 @@ impl Report {
         }
     }
 
+    /// What a meter refuses has changed.
+    pub(super) fn refuses(&self, meter: usize, refusals: &str) {
+        let Some(known) = self.meters.get(meter) else { return };
+        if refusals.is_empty() {
+            info!(bus = %self.bus, meter = %known.name, "the meter answers everything again");
+        } else {
+            warn!(bus = %self.bus, meter = %known.name, "the meter refuses {refusals}; read around it, tried again daily; check its point list");
+        }
+    }
+
     /// A sweep without values was handed on, because nobody could be asked.
     pub(super) fn missing(&mut self, meter: usize, taken: Taken, reason: Reason) {
         self.tell(meter, taken, false, &reason.to_string());

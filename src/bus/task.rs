@@ -13,11 +13,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::cost::Pace;
 use super::link::trouble::Trouble;
+use super::memory::{Memory, Took};
 use super::modbus::Master;
 use super::report::{Report, Taken, missing};
 use super::schedule::{Grant, Next, Outcome, Schedule};
@@ -26,8 +27,7 @@ use super::{Bus, Request};
 use crate::backoff::Backoff;
 use crate::clock::{Clock, monotonic};
 use crate::config::model::Meter;
-use crate::driver::modbus::LineCost;
-use crate::driver::{Dialogue, Fault, Heard, Step};
+use crate::driver::{Ask, Dialogue as _, Fault, Heard, Step};
 use crate::reading::{Append, Reason, Sweep};
 
 /// The task shows at least this often that it is alive.
@@ -39,9 +39,6 @@ const REOPEN_FIRST: Duration = Duration::from_secs(1);
 const REOPEN_AT_LEAST: Duration = Duration::from_millis(200);
 const REOPEN_AT_MOST: Duration = Duration::from_secs(30);
 
-/// Starts the dialogue of one poll.
-pub(super) type Poll = fn(&Arc<Meter>, &LineCost) -> Box<dyn Dialogue>;
-
 /// Somebody waits for the sweeps of this meter.
 struct Waiting {
     meter: usize,
@@ -50,11 +47,9 @@ struct Waiting {
 
 /// The wire of one bus and everything around it.
 pub(super) struct Task {
-    meters: Vec<Arc<Meter>>,
+    memory: Memory,
     master: Master,
     schedule: Schedule,
-    cost: LineCost,
-    poll: Poll,
     append: Arc<dyn Append>,
     clock: Clock,
     report: Report,
@@ -70,19 +65,17 @@ pub(super) struct Task {
 struct Stopped;
 
 impl Task {
-    /// A task over this source; `poll` is the driver's, but for tests.
-    pub(super) fn new(bus: Bus, source: Source, poll: Poll) -> Self {
-        let meters: Vec<Arc<Meter>> = bus.model.meters.iter().cloned().map(Arc::new).collect();
+    /// A task over this source.
+    pub(super) fn new(bus: Bus, source: Source) -> Self {
+        let meters = &bus.model.meters;
         let periods: Vec<Duration> = meters.iter().map(|meter| meter.every).collect();
         let (pace, now) = (Pace::of(&bus.model.line), monotonic());
         let lost = pace.lost(bus.model.timeout, bus.model.quarantine);
         let names = meters.iter().map(|meter| (meter.name.clone(), meter.unit)).collect();
         Self {
-            meters,
+            memory: Memory::new(meters, pace.line_cost(), bus.notebook),
             master: Master::new(&bus.model, source),
             schedule: Schedule::new(&periods, lost, now, fastrand::u64(..)),
-            cost: pace.line_cost(),
-            poll,
             append: bus.append,
             clock: bus.clock,
             report: Report::new(&bus.model.name, names, bus.status),
@@ -161,34 +154,39 @@ impl Task {
     }
 
     async fn hold_dialogue(&mut self, grant: Grant) -> Result<(), Stopped> {
-        let Some(meter) = self.meters.get(grant.meter).cloned() else { return Ok(()) };
-        let mut dialogue = (self.poll)(&meter, &self.cost);
-        let mut heard = Heard::Nothing;
+        let begun = self.clock.now();
+        let Some((meter, mut poll)) = self.memory.poll(grant.meter, &begun) else { return Ok(()) };
         let mut tally = Tally::default();
+        let mut step = poll.step(Heard::Nothing, &begun);
         let sweeps = loop {
-            match dialogue.step(heard, &self.clock.now()) {
-                Step::Ask(_) if tally.line_is_down => heard = Heard::Fault(Fault::LineDown),
-                Step::Ask(ask) => {
-                    heard = finish(&self.stop, self.master.ask(meter.unit, meter.pause, ask)).await?;
-                    tally.add(&heard);
-                    self.report.turned(monotonic());
-                }
-                Step::Wait(pause) => {
-                    heard = Heard::Nothing;
-                    tokio::select! {
-                        () = sleep(pause) => {}
-                        () = self.stop.cancelled() => return Err(Stopped),
-                    }
-                }
+            let heard = match step {
+                Step::Ask(_) if tally.line_is_down => Heard::Fault(Fault::LineDown),
+                Step::Ask(ask) => self.ask(&meter, ask, &mut tally).await?,
+                Step::Wait(pause) => rest(&self.stop, pause).await?,
                 Step::Done(sweeps) => break sweeps,
-            }
+            };
+            step = poll.step(heard, &self.clock.now());
         };
-        self.conclude(grant, tally.outcome(), sweeps);
+        if let Some(refusals) = self.memory.learn(grant.meter, poll.learnt(), &begun) {
+            self.report.refuses(grant.meter, &refusals);
+        }
+        self.conclude(grant, &tally, sweeps);
         Ok(())
     }
 
+    async fn ask(&mut self, meter: &Meter, ask: Ask, tally: &mut Tally) -> Result<Heard, Stopped> {
+        let begun = monotonic();
+        let heard = finish(&self.stop, self.master.ask(meter.unit, meter.pause, ask)).await?;
+        let now = monotonic();
+        tally.add(&heard);
+        tally.took.add(ask, now.saturating_duration_since(begun), self.memory.line());
+        self.report.turned(now);
+        Ok(heard)
+    }
+
     /// Hands the sweeps on, before anything else, and tells everybody who wants to know.
-    fn conclude(&mut self, grant: Grant, outcome: Outcome, sweeps: Vec<Sweep>) {
+    fn conclude(&mut self, grant: Grant, tally: &Tally, sweeps: Vec<Sweep>) {
+        let outcome = tally.outcome();
         let taken = Taken::of(&sweeps);
         let copy = self.is_awaited(grant.meter).then(|| sweeps.clone());
         for sweep in sweeps {
@@ -203,6 +201,9 @@ impl Task {
         self.report.counted(self.master.take_counts(), self.schedule.missed());
         if outcome == Outcome::Answered {
             self.backoff.reset();
+        }
+        if tally.is_flawless() {
+            self.memory.price(grant.meter, tally.took);
         }
         if let Some(trouble) = self.master.trouble().cloned() {
             self.line_down(&trouble, now);
@@ -222,7 +223,7 @@ impl Task {
     }
 
     fn tell_missing(&mut self, meter: usize, reason: Reason) {
-        let Some(model) = self.meters.get(meter) else { return };
+        let Some(model) = self.memory.model(meter) else { return };
         let sweep = missing(model, reason, self.clock.now());
         let taken = Taken::of(std::slice::from_ref(&sweep));
         self.append.append(sweep);
@@ -257,7 +258,7 @@ impl Task {
 
     fn take(&mut self, request: Request, now: Instant) {
         let Request::ReadNow { meter, reply } = request;
-        let found = self.meters.iter().position(|known| known.name == meter);
+        let found = self.memory.find(&meter);
         let refusal = match (found, self.master.trouble()) {
             (None, _) => Some(format!("no meter {meter} on this bus")),
             (Some(_), Some(trouble)) => Some(trouble.to_string()),
@@ -284,34 +285,49 @@ async fn finish<T>(stop: &CancellationToken, exchange: impl Future<Output = T>) 
     }
 }
 
+async fn rest(stop: &CancellationToken, pause: Duration) -> Result<Heard, Stopped> {
+    match timeout(pause, stop.cancelled()).await {
+        Ok(()) => Err(Stopped),
+        Err(_) => Ok(Heard::Nothing),
+    }
+}
+
 /// What was heard in one dialogue.
 #[derive(Debug, Default)]
 struct Tally {
-    asked: bool,
     answered: bool,
+    silent: bool,
     garbled: bool,
+    refused: bool,
     line_is_down: bool,
+    took: Took,
 }
 
 impl Tally {
     fn add(&mut self, heard: &Heard) {
-        self.asked = true;
         match heard {
             // A gateway says on behalf of a meter that it does not answer: that is the meter's silence, not the wire's.
-            Heard::Nothing | Heard::Fault(Fault::Silent | Fault::Refused(0x0A | 0x0B)) => {}
-            Heard::Words(_) | Heard::Bits(_) | Heard::Fault(Fault::Refused(_)) => self.answered = true,
+            Heard::Nothing | Heard::Fault(Fault::Silent | Fault::Refused(0x0A | 0x0B)) => self.silent = true,
+            Heard::Words(_) | Heard::Bits(_) => self.answered = true,
+            Heard::Fault(Fault::Refused(_)) => self.refused = true,
             Heard::Fault(Fault::Garbled) => self.garbled = true,
             Heard::Fault(Fault::LineDown) => self.line_is_down = true,
         }
     }
 
+    /// Nothing asked counts as an answer: the meter did not fail to give one.
     fn outcome(&self) -> Outcome {
         match self {
-            Self { answered: true, .. } | Self { asked: false, .. } => Outcome::Answered,
-            Self { line_is_down: true, .. } => Outcome::LineDown,
-            Self { garbled: true, .. } => Outcome::Garbled,
-            _ => Outcome::Silent,
+            _ if self.answered || self.refused => Outcome::Answered,
+            _ if self.line_is_down => Outcome::LineDown,
+            _ if self.garbled => Outcome::Garbled,
+            _ if self.silent => Outcome::Silent,
+            _ => Outcome::Answered,
         }
+    }
+
+    fn is_flawless(&self) -> bool {
+        self.answered && !(self.silent || self.garbled || self.refused || self.line_is_down)
     }
 }
 

@@ -46,20 +46,22 @@ impl Pace {
         self.in_flight == 0 || (self.in_flight + bytes) as f64 <= self.rate
     }
 
-    /// A batch of the backlog begins.
-    pub(super) fn begun(&mut self) {
-        self.batches += 1;
+    /// A batch begins.
+    pub(super) fn begun(&mut self, lane: Lane) {
+        self.batches += usize::from(lane == Lane::Backlog);
     }
 
-    /// A message of the backlog goes out.
-    pub(super) fn sent(&mut self, bytes: usize) {
-        self.in_flight += bytes;
+    /// A message goes out.
+    pub(super) fn sent(&mut self, lane: Lane, bytes: usize) {
+        self.in_flight += if lane == Lane::Backlog { bytes } else { 0 };
     }
 
-    /// A message of the backlog was acknowledged, and with it, perhaps, its batch.
-    pub(super) fn acked(&mut self, bytes: usize, confirmed: bool) {
-        self.in_flight = self.in_flight.saturating_sub(bytes);
-        self.batches = self.batches.saturating_sub(usize::from(confirmed));
+    /// A message was acknowledged, and with it, perhaps, its batch.
+    pub(super) fn acked(&mut self, lane: Lane, bytes: usize, confirmed: bool) {
+        if lane == Lane::Backlog {
+            self.in_flight = self.in_flight.saturating_sub(bytes);
+            self.batches = self.batches.saturating_sub(usize::from(confirmed));
+        }
     }
 }
 
@@ -73,9 +75,9 @@ mod tests {
     fn backlog_may_always_send_one_message_whatever_the_link() {
         let mut pace = Pace::default();
         assert!(pace.admits(1_000_000));
-        pace.sent(1_000_000);
+        pace.sent(Lane::Backlog, 1_000_000);
         assert!(!pace.admits(1));
-        pace.acked(1_000_000, true);
+        pace.acked(Lane::Backlog, 1_000_000, true);
         assert!(pace.admits(1_000_000));
     }
 
@@ -85,7 +87,7 @@ mod tests {
         pace.measured(32_000, SECOND);
         let mut in_flight = 0;
         while pace.admits(4_000) {
-            pace.sent(4_000);
+            pace.sent(Lane::Backlog, 4_000);
             in_flight += 4_000;
         }
         assert_eq!(in_flight, 32_000);
@@ -107,11 +109,11 @@ mod tests {
     fn backlog_leaves_a_place_for_live_as_soon_as_there_are_two() {
         let mut pace = Pace::default();
         assert!(pace.admits_batch(1));
-        pace.begun();
+        pace.begun(Lane::Backlog);
         assert!(!pace.admits_batch(1));
         assert!(!pace.admits_batch(2));
         assert!(pace.admits_batch(3));
-        pace.acked(0, true);
+        pace.acked(Lane::Backlog, 0, true);
         assert!(pace.admits_batch(2));
     }
 

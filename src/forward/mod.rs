@@ -1,7 +1,7 @@
 //! Brokers: takes batches from the spool's outlet, and confirms a key when the broker has acknowledged every message of it.
 //!
 //! ```text
-//!   outlet ==Batch==> parcel (encode) ==Message==> connection (lanes, window) ==> mqtt ==> broker
+//!   outlet ==Batch==> outbox (encode, lanes) ==Message==> connection (window) ==> mqtt ==> broker
 //!      ^------------------------- key ------------------'  <------ PUBACK -------'
 //! ```
 //!
@@ -16,6 +16,7 @@ mod encode;
 mod lanes;
 mod mqtt;
 mod outage;
+mod outbox;
 mod parcel;
 mod settings;
 mod suspects;

@@ -79,6 +79,11 @@ impl Wire {
         Ok(Self { client, turn, ending: None })
     }
 
+    /// Whether a message can still go out. After the end, [`Wire::next`] may have a few things left that were heard before.
+    pub(super) fn is_open(&self) -> bool {
+        self.ending.is_none()
+    }
+
     /// Hands over one message. Not to be called again before [`Heard::Sent`].
     ///
     /// # Errors

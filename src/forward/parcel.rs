@@ -17,6 +17,8 @@ use crate::spool::face::{Batch, Content};
 pub(super) struct Parcel {
     /// Names it.
     pub key: Key,
+    /// Which way it takes.
+    pub lane: Lane,
     /// What its messages refer to.
     pub schemas: Vec<Arc<MeterSchema>>,
     /// What is still to be handed over; at least one until the last is taken.
@@ -32,7 +34,12 @@ impl Parcel {
     /// Why it must be set aside.
     pub(super) fn load(encoder: &Json, batch: &Batch, lane: Lane, now: &Stamp) -> Result<Self, String> {
         let messages = guarded(|| encoder.batch(batch, lane == Lane::Backlog, now))?;
-        Ok(Self { key: batch.key, schemas: schemas(batch), messages: messages.into(), begun: false })
+        Ok(Self { key: batch.key, lane, schemas: schemas(batch), messages: messages.into(), begun: false })
+    }
+
+    /// Size of the next message.
+    pub(super) fn next_bytes(&self) -> usize {
+        self.messages.front().map_or(0, Message::bytes)
     }
 }
 

@@ -1,9 +1,11 @@
 //! Batches that seem to end connections. Pure.
 //!
-//! Always true here: only a batch that was alone in flight, on a connection that had acknowledged something else, is blamed for its
-//! end; the third time it is set aside. An acknowledged batch is cleared. Deliberately absent: what "set aside" means.
+//! Always true here: a batch is suspect when a connection that had acknowledged the birth ended while it was alone in flight. It is
+//! set aside at the third such end or later, but only at one before which the broker had acknowledged another batch on the same
+//! connection: a broker or a link that takes nothing sets nothing aside. An acknowledged batch is cleared. Deliberately absent: what
+//! "set aside" means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::reading::Key;
 
@@ -18,17 +20,23 @@ const MEMORY: usize = 64;
 pub(super) struct Suspects(BTreeMap<Key, u8>);
 
 impl Suspects {
-    /// A connection ended while this batch was alone in flight: whether it is to be set aside now.
-    pub(super) fn blame(&mut self, key: Key) -> bool {
+    /// A connection ended while this batch was alone in flight; `proven` says that another one had been acknowledged on it.
+    /// Whether the batch is to be set aside now.
+    pub(super) fn blame(&mut self, key: Key, proven: bool) -> bool {
         let ends = self.0.entry(key).or_default();
-        *ends += 1;
-        let enough = *ends >= PATIENCE;
+        *ends = ends.saturating_add(1);
+        let enough = *ends >= PATIENCE && proven;
         if enough {
             self.0.remove(&key);
         } else if self.0.len() > MEMORY {
             self.0.pop_first();
         }
         enough
+    }
+
+    /// All that are suspect.
+    pub(super) fn keys(&self) -> BTreeSet<Key> {
+        self.0.keys().copied().collect()
     }
 
     /// This batch was acknowledged.
@@ -47,27 +55,35 @@ mod tests {
     #[test]
     fn the_third_end_over_one_batch_sets_it_aside() {
         let mut suspects = Suspects::default();
-        assert!(!suspects.blame(ONE));
-        assert!(!suspects.blame(TWO));
-        assert!(!suspects.blame(ONE));
-        assert!(suspects.blame(ONE));
-        assert!(!suspects.blame(ONE), "a batch that is tried again later has three attempts again");
+        assert!(!suspects.blame(ONE, false));
+        assert!(!suspects.blame(TWO, true));
+        assert!(!suspects.blame(ONE, true));
+        assert!(suspects.blame(ONE, true));
+        assert!(!suspects.blame(ONE, true), "a batch that is tried again later has three attempts again");
+    }
+
+    #[test]
+    fn a_broker_that_takes_nothing_sets_nothing_aside() {
+        let mut suspects = Suspects::default();
+        (0..1000).for_each(|_| assert!(!suspects.blame(ONE, false)));
+        assert!(suspects.blame(ONE, true), "until it takes something else");
     }
 
     #[test]
     fn an_acknowledged_batch_is_not_suspect_any_more() {
         let mut suspects = Suspects::default();
-        suspects.blame(ONE);
-        suspects.blame(ONE);
+        suspects.blame(ONE, true);
+        suspects.blame(ONE, true);
         suspects.clear(ONE);
-        assert!(!suspects.blame(ONE));
+        assert!(!suspects.blame(ONE, true));
+        assert_eq!(suspects.keys(), BTreeSet::from([ONE]));
     }
 
     #[test]
     fn memory_is_bounded() {
         let mut suspects = Suspects::default();
         (0..10_000).for_each(|seq| {
-            suspects.blame(Key { run: 1, seq });
+            suspects.blame(Key { run: 1, seq }, true);
         });
         assert!(suspects.0.len() <= MEMORY + 1);
     }

@@ -10,11 +10,12 @@ use tracing::{debug, info, warn};
 
 use super::Forward;
 use super::attempts::Attempts;
-use super::connection::{Connection, Lent};
+use super::connection::Connection;
 use super::encode::json::{self, Json};
 use super::encode::{Message, Unfit};
 use super::mqtt::{Heard, Wire};
 use super::outage::{Outage, Tell};
+use super::outbox::{Loader, Outbox};
 use super::settings::Settings;
 use super::suspects::Suspects;
 use super::trouble::Trouble;
@@ -90,8 +91,8 @@ impl Task {
             uplink.connections += 1;
         });
         let forward = &self.forward;
-        let (encoder, clock, status) = (&self.encoder, &forward.clock, &forward.status);
-        let lent = Lent { encoder, clock, status, settings: &self.settings };
+        let loader = Loader { encoder: &self.encoder, clock: &forward.clock };
+        let outbox = Outbox::new(loader, self.suspects.keys());
         let hands = Hands {
             forward,
             settings: &self.settings,
@@ -100,7 +101,7 @@ impl Task {
             suspects: &mut self.suspects,
             broker,
         };
-        match Connection::begin(lent, wire, forward.outlet.session(), birth, monotonic()) {
+        match Connection::begin(wire, forward.outlet.session(), outbox, &forward.status, birth, monotonic()) {
             Ok(connection) => hands.serve(connection).await,
             Err(trouble) => trouble.into(),
         }
@@ -252,7 +253,7 @@ impl Hands<'_> {
         self.forward.status.turned(now);
         let tell = self.outage.stands(now);
         self.tell(tell);
-        connection.judge(now, silence)
+        connection.judge(now, self.settings.no_progress, silence)
     }
 
     fn tell(&self, tell: Option<Tell>) {
@@ -265,12 +266,10 @@ impl Hands<'_> {
     }
 
     fn blame(&mut self, connection: &Connection<'_>, trouble: &Trouble) {
-        let Some(key) = connection.suspect() else { return };
-        if self.suspects.blame(key) {
-            warn!(%key, "a batch ended three connections and is set aside; it is tried again once a day: {trouble}");
-            connection
-                .session
-                .set_aside(key, &format!("three connections ended while it alone was in flight, the last: {trouble}"));
+        let Some((key, proven)) = connection.suspect() else { return };
+        if trouble.may_blame_a_message() && self.suspects.blame(key, proven) {
+            warn!(%key, "a batch seems to end connections and is set aside; it is tried again once a day: {trouble}");
+            connection.session.set_aside(key, &format!("three connections ended while it was alone in flight: {trouble}"));
         }
     }
 

@@ -91,6 +91,14 @@ pub(super) enum Trouble {
     Bug(String),
 }
 
+impl Trouble {
+    /// Whether what was in flight can have been the cause: a broker that does not like a message closes, or does not answer. One
+    /// that breaks the protocol, or a link that is dead, says nothing about a message.
+    pub(super) fn may_blame_a_message(&self) -> bool {
+        matches!(self, Self::Closed | Self::CutShort | Self::Broken(_) | Self::NoProgress(_) | Self::TooLarge { .. } | Self::Bug(_))
+    }
+}
+
 /// Return codes of CONNACK other than 0 (MQTT 3.1.1, 3.2.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {

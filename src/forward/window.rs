@@ -94,6 +94,21 @@ impl Window {
         self.waiting.len() < self.batches
     }
 
+    /// Whether a batch is in flight.
+    pub(super) fn holds(&self, key: Key) -> bool {
+        self.waiting.contains_key(&key)
+    }
+
+    /// Whether no batch is in flight.
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether a batch was confirmed on this connection.
+    pub(super) fn has_confirmed(&self) -> bool {
+        self.batches > 1
+    }
+
     /// How many batches may be in flight at present.
     pub(super) fn batches(&self) -> usize {
         self.batches

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::clock::{self, Clock};
-use crate::reading::{Event, Keep, Key, Sweep, Told};
+use crate::reading::{Event, Keep, Key, Stamp, Sweep, Told};
 use crate::status::SpoolReporter;
 
 use super::core::{Core, Opened, Plan, Reading, Removal, Telling, Written};
@@ -34,6 +34,8 @@ pub(super) struct Desk {
     /// Wakes whoever waits for everything to stand on flash, or for the end.
     pub(super) settled: Notify,
     flash: Condvar,
+    #[cfg(test)]
+    idle: Condvar,
 }
 
 /// Behind the lock.
@@ -51,6 +53,9 @@ pub(super) struct State {
     accepts: bool,
     closing: bool,
     ended: bool,
+    /// Whether flash sleeps, so that its files are between two steps.
+    #[cfg(test)]
+    idle: bool,
 }
 
 impl Desk {
@@ -67,9 +72,22 @@ impl Desk {
             accepts: true,
             closing: false,
             ended: false,
+            #[cfg(test)]
+            idle: false,
         };
         let (offers, timer, settled) = (Notify::new(), Notify::new(), Notify::new());
-        let desk = Self { state: Mutex::new(state), clock, names, status, offers, timer, settled, flash: Condvar::new() };
+        let desk = Self {
+            state: Mutex::new(state),
+            clock,
+            names,
+            status,
+            offers,
+            timer,
+            settled,
+            flash: Condvar::new(),
+            #[cfg(test)]
+            idle: Condvar::new(),
+        };
         desk.restore(replayed);
         desk
     }
@@ -89,7 +107,7 @@ impl Desk {
             warn!(damaged, "frames of the journal cannot be used; the readings in them are told as a gap");
             let stamp = self.clock.now();
             let mut tally = Tally::default();
-            tally.unreadable(&self.names, stamp.wall_ms, stamp.wall_ms);
+            tally.lost(&self.names, (stamp.wall_ms, stamp.wall_ms), None);
             self.tell_gaps(&mut state, tally, "damaged", now);
         }
         self.publish(&state);
@@ -123,23 +141,23 @@ impl Desk {
     }
 
     /// Takes something to be told.
-    pub(super) fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: &Event) {
         let now = clock::monotonic();
         let mut state = self.lock();
         self.tell_event(&mut state, event, now);
         self.publish(&state);
     }
 
-    fn tell_event(&self, state: &mut State, event: Event, now: Instant) {
+    fn tell_event(&self, state: &mut State, event: &Event, now: Instant) {
         let key = state.core.tell(event.clone(), now);
-        state.journal_event(key, &event, now);
+        state.journal_event(key, event, now);
         self.wake(state, now);
     }
 
     fn notice(&self, state: &mut State, code: &str, text: String, now: Instant) {
         let told = Told::Notice { code: code.into(), text: text.into() };
         let (gateway, district) = self.names.clone();
-        self.tell_event(state, Event { gateway, district, stamp: self.clock.now(), told }, now);
+        self.tell_event(state, &Event { gateway, district, stamp: self.clock.now(), told }, now);
     }
 
     fn close(&self, state: &mut State, keep: Keep, now: Instant) {
@@ -166,6 +184,7 @@ impl Desk {
         for keep in state.core.aged(now) {
             self.close(&mut state, keep, now);
         }
+        self.status.turned(now);
         state.core.close_deadline()
     }
 
@@ -180,11 +199,12 @@ impl Desk {
         if given.keys.is_empty() {
             return;
         }
+        // The gap first: a crash between the two tells too much rather than too little.
+        self.tell_gaps(state, given.tally, "journal-full", now);
         for key in given.keys {
             let written = state.journal.given_up(key);
             state.judge(written);
         }
-        self.tell_gaps(state, given.tally, "journal-full", now);
         state.journal.settle(&given.debts);
     }
 
@@ -328,6 +348,7 @@ impl Desk {
             status.acked = totals.acked;
             status.held = depth.readings;
             status.given_up = totals.given_up;
+            status.at_risk = state.core.at_risk();
             status.batches_on_flash = counts.batches;
             status.bytes_on_flash = state.bytes_on_flash;
             status.bytes_written = state.bytes_written;
@@ -351,6 +372,11 @@ impl Desk {
         let now = clock::monotonic();
         let until = [own, state.core.deadline(now, state.accepts)].into_iter().flatten().min();
         state.asleep_until = until;
+        #[cfg(test)]
+        {
+            state.idle = true;
+            self.idle.notify_all();
+        }
         let mut state = match until {
             Some(until) => {
                 let pause = until.saturating_duration_since(now);
@@ -358,6 +384,10 @@ impl Desk {
             }
             None => self.flash.wait(state).unwrap_or_else(PoisonError::into_inner),
         };
+        #[cfg(test)]
+        {
+            state.idle = false;
+        }
         // Awake: nobody needs to wake it.
         state.asleep_until = Some(clock::monotonic());
         state.closing
@@ -423,12 +453,17 @@ impl Desk {
     }
 
     /// Tells, through the journal, of what flash has lost.
-    pub(super) fn tell_lost(&self, from_ms: i64) {
+    pub(super) fn tell_lost(&self, from_ms: i64, readings: Option<u64>) {
         let now = clock::monotonic();
         let mut state = self.lock();
         let mut tally = Tally::default();
-        tally.unreadable(&self.names, from_ms, self.clock.now().wall_ms);
+        tally.lost(&self.names, (from_ms, self.clock.now().wall_ms), readings);
         self.tell_gaps(&mut state, tally, "damaged", now);
+    }
+
+    /// The present moment.
+    pub(super) fn now(&self) -> Stamp {
+        self.clock.now()
     }
 
     /// Names for what cannot be read.
@@ -445,9 +480,9 @@ impl Desk {
     }
 
     fn after_flash(&self, state: &State) {
+        self.publish(state);
         self.offers.notify_one();
         self.settled.notify_one();
-        self.publish(state);
     }
 
     /// What is wrong with flash; empty: nothing. Logged when it changes, not at every retry.
@@ -470,7 +505,6 @@ impl Desk {
         let mut state = self.lock();
         state.bytes_on_flash = on_flash;
         state.bytes_written += written;
-        self.status.turned(clock::monotonic());
         self.publish(&state);
     }
 
@@ -519,5 +553,26 @@ impl State {
                 None
             }
         }
+    }
+}
+
+/// What only tests do.
+#[cfg(test)]
+impl Desk {
+    /// Looks at the files while flash is between two steps and nobody can append: what a kill at this moment leaves.
+    pub(super) fn while_idle(&self, look: impl FnOnce()) {
+        let state = self.lock();
+        let _idle = self.idle.wait_while(state, |state| !state.idle).unwrap();
+        look();
+    }
+
+    /// Closes the open batches now.
+    pub(super) fn close_now(&self) {
+        let now = clock::monotonic();
+        let mut state = self.lock();
+        for keep in state.core.open_classes() {
+            self.close(&mut state, keep, now);
+        }
+        self.publish(&state);
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::statfs;
 use tracing::warn;
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::model;
 use crate::reading::{Append, Event, Key, Sweep};
 use crate::status::SpoolReporter;
@@ -26,6 +26,9 @@ use super::replay::Replayed;
 
 /// How long [`Spool::settle`] waits for flash.
 const SETTLE: Duration = Duration::from_secs(10);
+
+/// How often [`Spool::keep_time`] says that it is alive.
+const TURN: Duration = Duration::from_secs(10);
 
 /// What is stored and acked as one. Never changes once it has its key.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,10 +96,10 @@ pub enum OpenError {
 
 /// The spool of this process. [`Spool::close`] ends it; clones share it.
 #[derive(Clone)]
-pub struct Spool(Arc<Shared>);
+pub struct Spool(pub(super) Arc<Shared>);
 
-struct Shared {
-    desk: Arc<Desk>,
+pub(super) struct Shared {
+    pub(super) desk: Arc<Desk>,
     sessions: AtomicU64,
     journal_lock: Mutex<Option<Lock>>,
     flash: Mutex<Option<JoinHandle<()>>>,
@@ -123,17 +126,23 @@ impl Spool {
     }
 
     pub(super) fn open_with(settings: &Settings, limits: Limits, clock: Clock, status: SpoolReporter) -> Result<Self, OpenError> {
-        let spool = &settings.spool;
+        let Settings { spool, gateway, .. } = settings;
         let spool_lock = locked(&spool.path)?;
         let (journal, replayed, journal_lock) = open_journal(&spool.journal, &spool.path)?;
         let run = super::random_bits() >> 11;
         let core = Core::new(limits, run.max(1), replayed.next_number);
-        let names = (settings.gateway.name.clone(), settings.gateway.district.clone());
+        let names = (gateway.name.clone(), gateway.district.clone());
         let gone = replayed.gone.clone();
         let desk = Arc::new(Desk::new(core, journal, replayed, names, clock, status));
-        let start =
-            flash::Start { desk: Arc::clone(&desk), directory: spool.path.clone(), max_size: spool.max_size, lock: spool_lock, gone };
-        let thread = flash::spawn(start).inspect_err(|error| warn!(%error, "no thread for flash; readings stay in the journal")).ok();
+        let start = flash::Start {
+            desk: Arc::clone(&desk),
+            directory: spool.path.clone(),
+            max_size: spool.max_size,
+            lock: spool_lock,
+            gone,
+        };
+        let thread =
+            flash::spawn(start).inspect_err(|error| warn!(%error, "no thread for flash; readings stay in the journal")).ok();
         let (journal_lock, flash) = (Mutex::new(journal_lock), Mutex::new(thread));
         Ok(Self(Arc::new(Shared { desk, sessions: AtomicU64::new(1), journal_lock, flash })))
     }
@@ -160,10 +169,10 @@ impl Spool {
     pub async fn keep_time(&self) {
         while !self.0.desk.has_ended() {
             let changed = self.0.desk.timer.notified();
-            match self.0.desk.close_aged() {
-                Some(next) => drop(tokio::time::timeout_at(next.into(), changed).await),
-                None => changed.await,
-            }
+            let latest = clock::monotonic() + TURN;
+            let next = self.0.desk.close_aged().map_or(latest, |next| next.min(latest));
+            // Either way there may be something to close.
+            let _either = tokio::time::timeout_at(next.into(), changed).await;
         }
     }
 
@@ -244,7 +253,7 @@ impl Append for Spool {
     }
 
     fn tell(&self, event: Event) {
-        self.0.desk.tell(event);
+        self.0.desk.tell(&event);
     }
 }
 

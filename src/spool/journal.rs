@@ -222,8 +222,9 @@ impl Journal {
             return Err(io::Error::new(io::ErrorKind::NotFound, "there is no journal"));
         }
         fs::create_dir_all(&self.directory)?;
-        let file = OpenOptions::new().create_new(true).append(true).open(self.path(number))?;
+        // Even if it fails: a number is never used twice.
         self.next_file += 1;
+        let file = OpenOptions::new().create_new(true).append(true).open(self.path(number))?;
         self.file = Some(file);
         self.named.clear();
         self.parts.push_back(Part { number, size: 0, owed: 0 });
@@ -265,13 +266,20 @@ impl Journal {
 
     fn free(&mut self) {
         let spare = usize::from(self.file.is_some());
-        while self.parts.len() > spare && self.parts.front().is_some_and(|part| part.owed == 0 && Some(part.number) > self.held_to) {
+        while self.parts.len() > spare && self.parts.front().is_some_and(|part| part.owed == 0 && Some(part.number) > self.held_to)
+        {
             let Some(part) = self.parts.pop_front() else { return };
             let path = self.path(part.number);
             if let Err(error) = fs::remove_file(&path) {
                 warn!(path = %path.display(), %error, "a finished journal file cannot be removed; its batches may be sent once more");
             }
         }
+    }
+
+    /// Ends files at another size.
+    #[cfg(test)]
+    pub(super) fn end_files_at(&mut self, size: u64) {
+        self.file_size = size;
     }
 
     /// Closes the file in use, and removes what is owed to nobody.
@@ -288,7 +296,9 @@ fn size(path: &Path) -> u64 {
 fn move_aside(path: &Path) {
     let aside = path.with_extension("damaged");
     match fs::rename(path, &aside) {
-        Ok(()) => warn!(path = %aside.display(), "a journal file could not be replayed twice and was moved aside; readings may be missing"),
+        Ok(()) => {
+            warn!(path = %aside.display(), "a journal file could not be replayed twice and was moved aside; readings may be missing");
+        }
         Err(error) => info!(path = %path.display(), %error, "a journal file can neither be replayed nor moved aside"),
     }
 }

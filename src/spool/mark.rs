@@ -25,6 +25,9 @@ pub(super) struct Mark {
     pub(super) next: u64,
     /// Whether anything was held.
     pub(super) held: bool,
+    /// When the first of what is held was written, Unix milliseconds.
+    #[serde(default)]
+    pub(super) since_ms: i64,
 }
 
 impl Mark {

@@ -26,6 +26,7 @@ mod retention;
 mod salvage;
 mod schemas;
 mod store;
+mod tail;
 
 /// Sixty-four bits from the kernel, never zero.
 fn random_bits() -> u64 {
@@ -35,3 +36,6 @@ fn random_bits() -> u64 {
     let drawn = if filled.is_ok() { u64::from_le_bytes(bytes) } else { fastrand::u64(..) };
     drawn.max(1)
 }
+
+#[cfg(test)]
+mod tests;

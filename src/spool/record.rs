@@ -119,7 +119,9 @@ fn put_payload(out: &mut Vec<u8>, keep: Keep, batch: &Batch) {
     match &batch.content {
         Content::Sweeps(sweeps) => {
             out.extend_from_slice(&u32::try_from(sweeps.len()).unwrap_or(u32::MAX).to_le_bytes());
-            sweeps.iter().for_each(|sweep| codec::put_sweep(out, sweep));
+            for sweep in sweeps {
+                codec::put_sweep(out, sweep);
+            }
         }
         Content::Event(event) => {
             out.extend_from_slice(&1u32.to_le_bytes());
@@ -145,6 +147,21 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Frame<'_>, Bad> {
         return Err(Bad::Checksum { found, expected });
     }
     Ok(Frame { store, position, length: HEAD + payload.len(), version, kind, payload })
+}
+
+/// Calls `each` with the offset and content of every sound frame that begins before `end`.
+pub(super) fn find(bytes: &[u8], end: usize, mut each: impl FnMut(usize, &Frame<'_>)) {
+    let mut offset = 0;
+    while let Some(found) = bytes.get(offset..end).and_then(|rest| rest.iter().position(|byte| *byte == MAGIC[0])) {
+        offset += found;
+        match bytes.get(offset..).map(parse) {
+            Some(Ok(frame)) => {
+                each(offset, &frame);
+                offset += frame.length;
+            }
+            _ => offset += 1,
+        }
+    }
 }
 
 impl Frame<'_> {
@@ -184,4 +201,3 @@ impl Frame<'_> {
         Ok((Label { key, keep, readings, is_event }, count, input))
     }
 }
-

@@ -79,12 +79,12 @@ impl Tally {
         }
     }
 
-    /// Something goes, or is gone, that cannot be read: somewhere in this time.
-    pub(super) fn unreadable(&mut self, names: &Names, from_ms: i64, to_ms: i64) {
+    /// Something goes, or is gone, that cannot be read: somewhere in this time, so many readings as far as is known.
+    pub(super) fn lost(&mut self, names: &Names, (from_ms, to_ms): (i64, i64), readings: Option<u64>) {
         let sum = self.sums.entry(names.clone()).or_default();
         sum.from_ms = sum.from_ms.min(from_ms);
         sum.to_ms = sum.to_ms.max(to_ms);
-        sum.readings = None;
+        sum.readings = sum.readings.zip(readings).map(|(sum, more)| sum + more);
     }
 
     /// One gap for each gateway concerned.
@@ -123,7 +123,10 @@ mod tests {
     #[test]
     fn merged_gaps_span_both_and_count_both() {
         let merged = merged(&gap(5, 9, "b", Some(2)), &gap(1, 6, "a", Some(3)));
-        assert_eq!(merged, Gap { from_ms: 1, to_ms: 9, meters: vec!["a".into(), "b".into()], readings: Some(5), why: "max-size".into() });
+        assert_eq!(
+            merged,
+            Gap { from_ms: 1, to_ms: 9, meters: vec!["a".into(), "b".into()], readings: Some(5), why: "max-size".into() }
+        );
     }
 
     #[test]

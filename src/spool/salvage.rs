@@ -9,8 +9,9 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use super::record::{self, HEAD, MAGIC};
-use super::store::{Store, Trouble, Weight};
+use super::record::{self, HEAD};
+use super::store::{Row, Store, Trouble, Weight};
+use super::tail::Tail;
 
 /// Bytes read at once, and the longest frame that is found.
 const PIECE: usize = 1 << 20;
@@ -18,10 +19,23 @@ const PIECE: usize = 1 << 20;
 const AT_ONCE: usize = 64;
 
 /// Where a frame stands.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
+enum Place {
+    /// In one of the files.
+    File {
+        /// Which.
+        file: usize,
+        /// From its beginning.
+        offset: u64,
+    },
+    /// Here, because the file does not hold it any more.
+    Memory(Vec<u8>),
+}
+
+/// A frame that was found.
+#[derive(Debug)]
 struct Spot {
-    file: usize,
-    offset: u64,
+    place: Place,
     length: usize,
 }
 
@@ -57,7 +71,12 @@ impl Index {
             let bytes = piece.get(..count).unwrap_or_default();
             let last = count < piece.len();
             let end = if last { count } else { PIECE };
-            self.scan_piece(bytes, end, lowest, |offset, length| Spot { file, offset: base + offset as u64, length });
+            record::find(bytes, end, |offset, frame| {
+                if frame.position >= lowest {
+                    let place = Place::File { file, offset: base + offset as u64 };
+                    self.spots.insert(frame.position, Spot { place, length: frame.length });
+                }
+            });
             if last {
                 return Ok(());
             }
@@ -65,21 +84,15 @@ impl Index {
         }
     }
 
-    /// Takes the frames that begin before `end`.
-    fn scan_piece(&mut self, bytes: &[u8], end: usize, lowest: u64, spot: impl Fn(usize, usize) -> Spot) {
-        let mut offset = 0;
-        while let Some(found) = bytes.get(offset..end).and_then(|rest| rest.iter().position(|byte| *byte == MAGIC[0])) {
-            offset += found;
-            match bytes.get(offset..).map(record::parse) {
-                Some(Ok(frame)) => {
-                    if frame.position >= lowest {
-                        self.spots.insert(frame.position, spot(offset, frame.length));
-                    }
-                    offset += frame.length;
-                }
-                _ => offset += 1,
+    /// Adds what the end of the log held before sled opened it.
+    pub(super) fn add(&mut self, tail: &Tail, lowest: u64) {
+        tail.frames(|frame| {
+            if frame.position >= lowest {
+                let mut bytes = Vec::with_capacity(frame.length);
+                record::put_again(&mut bytes, frame.store, frame);
+                self.spots.insert(frame.position, Spot { length: frame.length, place: Place::Memory(bytes) });
             }
-        }
+        });
     }
 
     /// How many were found.
@@ -102,7 +115,8 @@ impl Index {
         for some in spots.chunks(AT_ONCE) {
             let mut change = store.change();
             for (position, spot) in some {
-                if store.at(super::store::Row::Backlog, **position)?.is_none()
+                if store.at(Row::Backlog, **position)?.is_none()
+                    && store.at(Row::Aside, **position)?.is_none()
                     && let Some((frame, readings)) = self.frame(spot, store.counts().store)
                 {
                     poured += 1;
@@ -118,9 +132,17 @@ impl Index {
 
     /// The frame under the id of its new store, and its readings as far as they can be known.
     fn frame(&self, spot: &Spot, store: u64) -> Option<(Vec<u8>, u64)> {
-        let mut bytes = vec![0; spot.length];
-        File::open(self.files.get(spot.file)?).ok()?.read_exact_at(&mut bytes, spot.offset).ok()?;
-        let frame = record::parse(&bytes).ok()?;
+        let read;
+        let bytes = match &spot.place {
+            Place::Memory(bytes) => bytes,
+            Place::File { file, offset } => {
+                let mut bytes = vec![0; spot.length];
+                File::open(self.files.get(*file)?).ok()?.read_exact_at(&mut bytes, *offset).ok()?;
+                read = bytes;
+                &read
+            }
+        };
+        let frame = record::parse(bytes).ok()?;
         let mut again = Vec::with_capacity(bytes.len());
         record::put_again(&mut again, store, &frame);
         Some((again, frame.label().map_or(0, |label| u64::from(label.readings))))

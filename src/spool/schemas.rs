@@ -50,7 +50,9 @@ impl Shelf {
                 Some(schema) => {
                     self.known.insert(schema.id(), Arc::new(schema));
                 }
-                None => warn!(path = %path.display(), "a schema on flash is damaged; batches that need it are kept but cannot be sent"),
+                None => {
+                    warn!(path = %path.display(), "a schema on flash is damaged; batches that need it are kept but cannot be sent");
+                }
             }
         }
     }

@@ -18,7 +18,11 @@ const RECORD: u8 = b'r';
 const ASIDE: u8 = b'a';
 /// Sorts behind all records, where the leaf is being written to anyway.
 const COUNTS: &[u8] = b"z";
+/// What the counts begin with, so that the raw file can be searched for them.
+const COUNTS_MAGIC: [u8; 4] = [0xd7, b'C', b'n', 0x9c];
 const COUNTS_VERSION: u8 = 1;
+/// Bytes of a segment of sled's log: its default, stated because [`super::tail`] reads them.
+pub(super) const SEGMENT: u64 = 512 << 10;
 
 /// Why the store did not do as it was told, sorted by what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -69,19 +73,37 @@ pub(super) struct Counts {
     pub(super) bytes: u64,
     /// How many of the records are set aside.
     pub(super) aside: u64,
+    /// Counts the changes of this database.
+    pub(super) change: u64,
 }
 
 impl Counts {
     fn put(self) -> Vec<u8> {
-        let fields = [self.store, self.next, self.batches, self.readings, self.bytes, self.aside];
-        std::iter::once(COUNTS_VERSION).chain(fields.iter().flat_map(|field| field.to_le_bytes())).collect()
+        let fields = [self.store, self.next, self.batches, self.readings, self.bytes, self.aside, self.change];
+        let mut bytes = COUNTS_MAGIC.to_vec();
+        bytes.push(COUNTS_VERSION);
+        bytes.extend(fields.iter().flat_map(|field| field.to_le_bytes()));
+        bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
+        bytes
     }
 
+    /// Reads the counts at the front of `bytes`.
     fn get(bytes: &[u8]) -> Option<Self> {
+        const LENGTH: usize = COUNTS_MAGIC.len() + 1 + 7 * 8;
         let mut input = Input::new(bytes);
-        (input.u8().ok()? == COUNTS_VERSION).then_some(())?;
+        let covered = bytes.get(..LENGTH)?;
+        (input.array().ok()? == COUNTS_MAGIC && input.u8().ok()? == COUNTS_VERSION).then_some(())?;
         let mut next = || input.u64().ok();
-        Some(Self { store: next()?, next: next()?, batches: next()?, readings: next()?, bytes: next()?, aside: next()? })
+        let (store, position, batches, readings) = (next()?, next()?, next()?, next()?);
+        let (bytes, aside, change) = (next()?, next()?, next()?);
+        (input.u32().ok()? == crc32c::crc32c(covered)).then_some(())?;
+        Some(Self { store, next: position, batches, readings, bytes, aside, change })
+    }
+
+    /// All counts that stand somewhere in raw bytes.
+    pub(super) fn find(bytes: &[u8]) -> impl Iterator<Item = Self> {
+        let starts = bytes.windows(COUNTS_MAGIC.len()).enumerate().filter(|(_, window)| *window == COUNTS_MAGIC);
+        starts.filter_map(|(offset, _)| Self::get(bytes.get(offset..)?))
     }
 }
 
@@ -123,6 +145,12 @@ impl Change {
         self.batch.insert(&place(Row::Backlog, position), frame);
         self.subtract(before);
         self.add(weight);
+    }
+
+    /// Nothing is left, whatever the counts said.
+    pub(super) fn nothing_left(&mut self) {
+        let Counts { store, next, change, .. } = self.counts;
+        self.counts = Counts { store, next, change, ..Counts::default() };
     }
 
     /// Takes a record out.
@@ -187,8 +215,15 @@ impl Store {
     /// # Errors
     /// Sorted by what to do next.
     pub(super) fn open(directory: &Path, fresh: u64, next: u64) -> Result<(Self, bool), Trouble> {
+        let segment = usize::try_from(SEGMENT).unwrap_or(usize::MAX);
         guarded(|| {
-            let db = sled::Config::new().path(directory).cache_capacity(CACHE).mode(sled::Mode::LowSpace).flush_every_ms(None).open()?;
+            let db = sled::Config::new()
+                .path(directory)
+                .cache_capacity(CACHE)
+                .segment_size(segment)
+                .mode(sled::Mode::LowSpace)
+                .flush_every_ms(None)
+                .open()?;
             let file = File::options().read(true).write(true).open(directory.join("db"))?;
             let counts = db.get(COUNTS)?.and_then(|bytes| Counts::get(&bytes));
             let new = counts.is_none();
@@ -212,6 +247,7 @@ impl Store {
     /// # Errors
     /// Sorted by what to do next; the counts then still are as before.
     pub(super) fn apply(&mut self, mut change: Change) -> Result<(), Trouble> {
+        change.counts.change += 1;
         change.batch.insert(COUNTS, change.counts.put());
         guarded(|| Ok(self.db.apply_batch(change.batch)?))?;
         self.counts = change.counts;

@@ -86,7 +86,7 @@ pub struct UplinkStatus {
 /// What waits between bus and broker, in readings unless said otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpoolStatus {
-    /// Readings taken since start.
+    /// Readings taken since start, and those found in journal and on flash at start: taken = acked + held + given up.
     pub taken: u64,
     /// Readings acked since start.
     pub acked: u64,
@@ -94,6 +94,9 @@ pub struct SpoolStatus {
     pub held: u64,
     /// Readings given up since start, all told as gaps.
     pub given_up: u64,
+    /// Readings that neither the journal nor flash holds yet: a crash would lose them.
+    #[serde(default)]
+    pub at_risk: u64,
     /// Batches on flash.
     pub batches_on_flash: u64,
     /// Bytes of all files under the spool's path.

@@ -10,6 +10,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("clock", &["reading", "host"]),
     ("backoff", &[]),
     ("host", &[]),
+    // The layout of a value is a word of the model; the model itself knows no protocol.
     ("protocol", &["reading", "config::model"]),
     ("config", &["reading", "host"]),
     ("notebook", &["reading", "host"]),

@@ -20,6 +20,7 @@ mod backlog;
 mod bad_configs;
 mod configs;
 mod configuration;
+mod demo;
 mod edit;
 mod floors;
 mod healthy;

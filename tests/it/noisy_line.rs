@@ -119,12 +119,13 @@ fn judge(noise: &Noise, account: &Account) {
     let mut good = 0;
     noise.record.look(|record| {
         println!(
-            "{}: {} requests, {} withheld, {} strays, shortest silence {:?}, {:?}",
+            "{}: {} requests, {} withheld, {} strays, {} of {} silences too short, {:?}",
             noise.name,
             record.asked.len(),
             record.withheld,
             record.strays,
-            record.shortest_silence,
+            record.hasty,
+            record.silences,
             record.mischief
         );
         let truths = truths(record);
@@ -164,9 +165,9 @@ fn width(address: u16) -> u16 {
 
 /// A master leaves t3.5 of silence between an answer and its next request (V1.02, 2.5.1.1).
 fn etiquette(noise: &Noise) {
-    let (strays, silence) = noise.record.look(|record| (record.strays, record.shortest_silence));
+    let (strays, hasty, silences) = noise.record.look(|record| (record.strays, record.hasty, record.silences));
     assert_eq!(strays, 0, "bytes that are no request");
-    assert!(silence >= Some(Duration::from_micros(1_750)), "{silence:?}");
+    assert!(hasty * 100 < silences, "{hasty} of {silences} requests came too early");
 }
 
 /// Whether the value is the answer to the latest request for its registers when the sweep was taken.

@@ -83,7 +83,7 @@ fn a_broker_out_of_reach_is_named_and_gets_everything_when_it_comes() {
     let address = free_address();
     plant.scene.write(&plant.text().replace(&plant.relay.address().to_string(), &address.to_string()));
     let daemon = plant.scene.start();
-    daemon.wait_log(SOON, &[&address.to_string(), "refused"]);
+    daemon.wait_log(SOON, &["WARN", &address.to_string(), "refuses connections"]);
     assert!(plant.ledger.wait_total(SOON, 10), "{}", daemon.log());
     let handed_out = plant.ledger.handed_out();
     let relay = Relay::start_at(address, plant.broker.address());
@@ -165,7 +165,7 @@ fn a_full_disk_at_the_start_is_named_and_used_when_there_is_room() {
         return println!("skipped: no file system can be mounted here");
     };
     daemon.wait_ready(SOON);
-    daemon.wait_log(SOON, &["space"]);
+    daemon.wait_log(SOON, &["WARN", "spool", "full"]);
     plant.wait_values(&daemon, "well");
     // Room again, seen from the process's own view of the mounts.
     let inside = format!("/proc/{}/root{}", daemon.pid(), plant.scene.path("spool").display());

@@ -51,7 +51,7 @@ pub struct Hostile {
 }
 
 /// t3.5 above 19,200 Bd (V1.02, 2.5.1.1).
-const T35: Duration = Duration::from_micros(1750);
+pub const T35: Duration = Duration::from_micros(1750);
 
 impl Hostile {
     /// `timeout` is that of the bus.

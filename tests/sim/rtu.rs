@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::hostile::{Act, Temper};
+use super::hostile::{Act, T35, Temper};
 use super::image::Image;
 use super::ledger::Ledger;
 use super::line::{Heard, Line};
 use super::pdu::{self, Read, Table};
 use super::watched::Watched;
+
+/// An answer that took longer may cross the next request, and says nothing about the silence before that.
+const PROMPT: Duration = Duration::from_millis(2);
 
 /// CRC-16 of 6.2.2 in the standard's appendix: preset to ones, polynomial A001 from the low end.
 pub fn crc16(bytes: &[u8]) -> u16 {
@@ -44,8 +47,10 @@ pub struct Record {
     pub asked: Vec<Asked>,
     /// Bytes that belonged to no request.
     pub strays: usize,
-    /// The shortest silence between an answer that was sent whole and the request after it.
-    pub shortest_silence: Option<Duration>,
+    /// Silences between an answer that was sent whole and at once, and the request after it.
+    pub silences: usize,
+    /// How many of them were clearly shorter than t3.5 above 19,200 Bd. This machine's own pauses can make one look so.
+    pub hasty: usize,
     /// Acts that the machine delayed beyond what the slave is allowed, and that were dropped therefore.
     pub withheld: usize,
     /// How often each mischief was done.
@@ -144,7 +149,7 @@ impl Slaves {
         let (acts, what) = self.temper.acts(self.image.as_ref(), unit, read, moment);
         let whole = self.perform(&acts, at) && what == "honest";
         self.record.change(|record| *record.mischief.entry(what).or_default() += 1);
-        self.spoke = whole.then(Instant::now);
+        self.spoke = (whole && at.elapsed() < PROMPT).then(Instant::now);
         let counted = self.image.count_at(unit).is_some_and(|(table, address, width)| read.covers(table, address, width));
         if whole && counted {
             self.ledger.answered(self.wire, (self.name.clone(), unit), moment);
@@ -156,7 +161,8 @@ impl Slaves {
         let silence = self.spoke.take().map(|spoke| at.saturating_duration_since(spoke));
         let place = self.record.change(|record| {
             record.asked.push(asked);
-            record.shortest_silence = [record.shortest_silence, silence].into_iter().flatten().min();
+            record.silences += usize::from(silence.is_some());
+            record.hasty += usize::from(silence.is_some_and(|silence| silence < T35.mul_f64(0.7)));
             record.asked.len() as u64
         });
         // A count is a unit's own; a telltale is told by its place in the record.

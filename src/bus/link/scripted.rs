@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use super::Stream;
 use super::trouble::Trouble;
+use crate::bus::modbus::hostile::crc;
 use crate::config::model::Framing;
 
 /// What the next openings give.
@@ -35,6 +37,41 @@ impl Ports {
         let port = self.queue.lock().unwrap().pop_front().unwrap_or(gone)?;
         Ok(Box::new(port))
     }
+}
+
+/// Plays the far end of a wire: `>> hex` is expected next, `<< hex` is sent, `.. 20ms` waits. `crc` stands for the two bytes of the
+/// CRC over what stands before it, and what follows it is a remark.
+pub(in crate::bus) async fn perform(script: &str, wire: &mut DuplexStream) {
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (what, text) = line.split_at(2);
+        match what {
+            ">>" => {
+                let expected = bytes(text);
+                let mut heard = vec![0; expected.len()];
+                wire.read_exact(&mut heard).await.unwrap();
+                assert_eq!(heard, expected, "{line}: heard {heard:02X?}");
+            }
+            "<<" => wire.write_all(&bytes(text)).await.unwrap(),
+            ".." => {
+                let wait: u64 = text.trim().trim_end_matches("ms").parse().unwrap();
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+            }
+            _ => panic!("no such move: {line}"),
+        }
+    }
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for word in text.split_whitespace() {
+        if word == "crc" {
+            let crc = crc(&bytes);
+            bytes.extend(crc.to_le_bytes());
+            return bytes;
+        }
+        bytes.push(u8::from_str_radix(word, 16).unwrap());
+    }
+    bytes
 }
 
 /// A pseudo terminal: the far end, the path to open, and a handle that keeps the far end readable while nobody has it open.

@@ -88,3 +88,46 @@ fn is_device(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt as _;
     fs::metadata(path).is_ok_and(|found| found.file_type().is_char_device())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::link::scripted::pseudo_terminal;
+
+    fn wanted(path: &Path) -> model::Serial {
+        model::Serial { path: path.to_owned(), baud: 9600, parity: model::Parity::Even, data_bits: 8, stop_bits: 1 }
+    }
+
+    fn trouble(path: &Path) -> Trouble {
+        open(&wanted(path)).map(|_| ()).unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_device_that_is_not_there_is_told_as_such() {
+        let path = Path::new("/dev/serial/by-id/none");
+        assert_eq!(trouble(path), Trouble::NoDevice { path: path.to_owned() });
+        assert!(trouble(path).to_string().starts_with("no such device /dev/serial/by-id/none"));
+    }
+
+    #[tokio::test]
+    async fn a_plain_file_is_no_port() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(trouble(file.path()), Trouble::NotAPort { path: file.path().to_owned() });
+    }
+
+    #[tokio::test]
+    async fn a_port_that_another_holds_is_told_as_such_and_free_again_afterwards() {
+        let (_far, path, _near) = pseudo_terminal();
+        let holder = open(&wanted(&path)).unwrap();
+        assert_eq!(trouble(&path), Trouble::Held { path: path.clone() });
+        drop(holder);
+        assert!(open(&wanted(&path)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn settings_that_a_pseudo_terminal_ignores_do_not_keep_it_from_being_opened() {
+        let (_far, path, _near) = pseudo_terminal();
+        let odd = model::Serial { baud: 12_345, parity: model::Parity::Odd, stop_bits: 2, ..wanted(&path) };
+        assert!(open(&odd).is_ok());
+    }
+}

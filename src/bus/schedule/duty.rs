@@ -153,7 +153,7 @@ impl Duty {
         match &mut self.health {
             Health::Living if self.known && self.strikes < STRIKES => Change::None,
             Health::Living => {
-                let (probe_at, report_at) = (now + jittered(first, jitter), now + first);
+                let (probe_at, report_at) = (now + jittered(first, jitter), now + first * 2);
                 let silence = Silence { interval: first, probe_at, report_every: first, report_at, in_round: false };
                 self.health = Health::Silent(silence);
                 Change::FellSilent
@@ -164,8 +164,8 @@ impl Duty {
                     silence.interval = (silence.interval * 2).min(longest);
                 }
                 silence.probe_at = now + jittered(silence.interval, jitter);
-                // The failed probe is itself a report.
-                silence.report_at = now + silence.interval.max(silence.report_every);
+                // The failed probe is itself a report, and the next may be a little late.
+                silence.report_at = now + (silence.interval * 2).max(silence.report_every);
                 Change::None
             }
         }

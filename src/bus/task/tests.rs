@@ -6,12 +6,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::bus::link::scripted::Ports;
+use crate::bus::link::scripted::{Ports, perform};
 use crate::bus::modbus::hostile::crc;
 use crate::config::model::{self, Encoding, Framing, Layout, Line, Parity, Point, Scaling, Serial, Table};
-use crate::driver::Ask;
 use crate::notebook::Notebook;
-use crate::reading::{Event, Keep, Kind, MeterSchema, Quality, SchemaContent, SchemaPoint, Stamp, Value, ValueType};
+use crate::reading::{Event, Keep, Kind, MeterSchema, Quality, SchemaContent, SchemaPoint, Value, ValueType};
 use crate::status::Board;
 
 /// Remembers what was appended.
@@ -54,31 +53,13 @@ fn meter(name: &str, unit: u8, every: Duration) -> Meter {
     }
 }
 
-/// Reads register 7 once.
-struct ReadOne(Arc<Meter>);
-
-fn read_one(meter: &Arc<Meter>, _: &LineCost) -> Box<dyn Dialogue> {
-    Box::new(ReadOne(Arc::clone(meter)))
-}
-
-impl Dialogue for ReadOne {
-    fn step(&mut self, heard: Heard, now: &Stamp) -> Step {
-        let (value, quality) = match heard {
-            Heard::Nothing => return Step::Ask(Ask { table: Table::Input, address: 7, count: 1 }),
-            Heard::Words(words) => (Value::UInt(u64::from(words[0])), Quality::Good),
-            Heard::Bits(_) => unreachable!("registers were asked for"),
-            Heard::Fault(fault) => (Value::Missing, Quality::Bad(fault.reason())),
-        };
-        Step::Done(vec![Sweep { schema: Arc::clone(&self.0.schema), stamp: *now, values: vec![(0, value, quality)] }])
-    }
-}
-
 /// A bus that runs beside the test.
 struct Running {
     spool: Arc<Spool>,
     board: Board,
     ask: mpsc::Sender<Request>,
     stop: CancellationToken,
+    notebook: Notebook,
     task: tokio::task::JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
@@ -87,6 +68,7 @@ fn run(line: Line, meters: Vec<Meter>, source: Option<Source>) -> Running {
     let (ask, inbox) = mpsc::channel(8);
     let (spool, board, stop) = (Arc::new(Spool::default()), Board::new(), CancellationToken::new());
     let folder = tempfile::tempdir().unwrap();
+    let notebook = Notebook::open(&folder.path().join("notebook"));
     let source = source.unwrap_or_else(|| Source::Line(line.clone()));
     let model = model::Bus {
         name: "b".into(),
@@ -101,12 +83,12 @@ fn run(line: Line, meters: Vec<Meter>, source: Option<Source>) -> Running {
         append: Arc::clone(&spool) as Arc<dyn Append>,
         clock: Clock::system(),
         status: board.bus("b"),
-        notebook: Notebook::open(&folder.path().join("notebook")),
+        notebook: notebook.clone(),
         inbox,
         stop: stop.clone(),
     };
-    let task = tokio::spawn(Task::new(bus, source, read_one).run());
-    Running { spool, board, ask, stop, task, _folder: folder }
+    let task = tokio::spawn(Task::new(bus, source).run());
+    Running { spool, board, ask, stop, notebook, task, _folder: folder }
 }
 
 impl Running {
@@ -122,7 +104,7 @@ impl Running {
 
     async fn end(self) {
         self.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(5), self.task).await.unwrap().unwrap();
+        timeout(Duration::from_secs(5), self.task).await.unwrap().unwrap();
     }
 }
 
@@ -227,6 +209,33 @@ async fn a_wire_that_is_pulled_out_is_opened_again() {
     serve_rtu(&mut wire, 3).await;
     bus.until(|spool, _| spool.values("m").last() == Some(&Value::UInt(3))).await;
     assert!(bus.spool.reasons("m").contains(&Quality::Bad(Reason::LineDown)));
+    bus.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_meter_refuses_is_remembered_in_the_notebook_and_does_not_make_it_silent() {
+    let ports = Ports::new(Framing::Rtu, false);
+    let mut wire = ports.next();
+    let mut two_points = meter("m", 1, SECOND);
+    let mut content = (**two_points.schema).clone();
+    content.points.push(SchemaPoint { name: "gone".into(), ..content.points[0].clone() });
+    two_points.schema = Arc::new(MeterSchema::new(content));
+    two_points.points.push(Point { address: 8, ..two_points.points[0].clone() });
+    let bus = run(serial(), vec![two_points], Some(Source::Scripted(ports)));
+    let script = "
+        >> 01 04 00 07 00 02 crc    both points at once
+        << 01 84 02 crc
+        >> 01 04 00 07 00 01 crc
+        << 01 04 02 00 05 crc
+        >> 01 04 00 08 00 01 crc
+        << 01 84 02 crc
+        >> 01 04 00 07 00 01 crc    the next poll knows
+        << 01 04 02 00 06 crc";
+    perform(script, &mut wire).await;
+    bus.until(|spool, _| spool.values("m").len() == 2).await;
+    assert_eq!(bus.spool.values("m"), [Value::UInt(5), Value::UInt(6)]);
+    assert_eq!(bus.spool.0.lock().unwrap()[1].values[1], (1, Value::Missing, Quality::Bad(Reason::Exception(2))));
+    assert!(bus.notebook.get("refused.m").is_some_and(|fact| fact.contains("8+1")), "{:?}", bus.notebook.get("refused.m"));
     bus.end().await;
 }
 

@@ -185,7 +185,7 @@ type Heard = std::io::Result<Option<(u8, Vec<u8>)>>;
 impl Peer {
     async fn serve(mut self) -> std::io::Result<()> {
         if matches!(self.manner, Manner::Silent) {
-            let _ = self.socket.read(&mut [0; 1 << 16]).await?;
+            self.socket.readable().await?;
             std::future::pending::<()>().await;
         }
         let Some((0x10, body)) = self.packet().await? else { return Ok(()) };

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -14,8 +15,8 @@ use crate::forward::settings::Settings;
 use crate::forward::task::Task;
 use crate::forward::{About, Forward};
 use crate::notebook::Notebook;
-use crate::reading::{Append as _, Keep, Kind, MeterSchema, Quality, SchemaContent, SchemaPoint, Sweep, Value, ValueType};
-use crate::spool::face::{Content, Spool};
+use crate::reading::{Keep, Kind, MeterSchema, Quality, SchemaContent, SchemaPoint, Sweep, Value, ValueType};
+use crate::spool::face::{self, Content, Spool};
 use crate::status::Board;
 
 pub(super) fn brief() -> Settings {
@@ -59,6 +60,7 @@ pub(super) struct Rig {
     pub finish: CancellationToken,
     pub stop: CancellationToken,
     pub task: JoinHandle<()>,
+    pub about: watch::Sender<About>,
     meter: Arc<MeterSchema>,
     keeper: JoinHandle<()>,
     _folder: tempfile::TempDir,
@@ -76,13 +78,14 @@ impl Shelf {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let board = Board::new();
-        let settings = model::Spool {
+        let spool = model::Spool {
             path: folder.path().join("spool"),
             journal: folder.path().join("journal"),
             window: Duration::from_secs(2),
             max_size: 1 << 28,
         };
-        let spool = Spool::open(&settings, &gateway(folder.path()), Clock::system(), board.spool()).unwrap();
+        let settings = face::Settings { spool, batch_age: Duration::from_millis(10), gateway: gateway(folder.path()) };
+        let spool = Spool::open(&settings, Clock::system(), board.spool()).unwrap();
         Self { spool, meter: meter("m"), board, folder }
     }
 
@@ -95,6 +98,7 @@ impl Shelf {
         let clock = Clock::system();
         let about =
             About { version: "0.0.0", run: self.spool.run(), started: clock.now(), configuration: "c".into(), degraded: false };
+        let (about, told) = watch::channel(about);
         let forward = Forward {
             uplink,
             gateway: gateway(self.folder.path()),
@@ -102,7 +106,7 @@ impl Shelf {
             clock,
             status: self.board.uplink(),
             notebook: Notebook::open(&self.folder.path().join("notebook.json")),
-            about,
+            about: told,
             finish: finish.clone(),
             stop: stop.clone(),
         };
@@ -111,7 +115,7 @@ impl Shelf {
             let spool = self.spool.clone();
             async move { spool.keep_time().await }
         });
-        Rig { spool: self.spool, board: self.board, finish, stop, task, meter: self.meter, keeper, _folder: self.folder }
+        Rig { spool: self.spool, board: self.board, finish, stop, task, about, meter: self.meter, keeper, _folder: self.folder }
     }
 }
 

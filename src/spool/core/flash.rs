@@ -79,6 +79,8 @@ pub(in crate::spool) struct Opened {
     pub(in crate::spool) counts: Counts,
     /// Records near its end and those the journal named: key, position, weight.
     pub(in crate::spool) seen: Vec<(Key, u64, Weight)>,
+    /// Of the records that were to be deleted, those that are no longer there.
+    pub(in crate::spool) absent: Vec<(Row, u64)>,
 }
 
 impl Core {
@@ -98,7 +100,8 @@ impl Core {
         }
         self.begin_aside_round(now);
         let removes = self.first_removal.is_some_and(|first| first + REMOVE_EVERY <= now) || self.removals.len() >= REMOVE_AT;
-        let remove = if removes || self.settling { self.removals.iter().map(|(at, removal)| (*at, *removal)).collect() } else { vec![] };
+        let remove =
+            if removes || self.settling { self.removals.iter().map(|(at, removal)| (*at, *removal)).collect() } else { vec![] };
         let write = if accepts { self.due(now) } else { Vec::new() };
         Plan { remove, set_aside: std::mem::take(&mut self.to_set_aside), write, read: self.wants_read() }
     }
@@ -120,7 +123,9 @@ impl Core {
             write.push((Arc::clone(&entry.batch), entry.keep));
         }
         // What is being written must not grow any more.
-        write.iter().for_each(|(batch, _)| self.freeze(batch.key));
+        for (batch, _) in &write {
+            self.freeze(batch.key);
+        }
         write
     }
 
@@ -135,18 +140,15 @@ impl Core {
     }
 
     fn place(&mut self, key: Key, position: u64, debts: &mut Vec<Debt>) {
-        let stays = self.lanes.is_some() && self.stored_in_memory() < LIVE_KEPT;
+        let stays = self.lanes.is_some() && self.sums.stored < LIVE_KEPT;
         let since = self.lanes.as_ref().map(|lanes| lanes.since_order);
         let order = self.orders.get(&key).copied();
         let Some(entry) = self.entry(key) else { return };
         let weight = weight_of(&entry.batch);
         debts.append(&mut entry.debts);
-        let readings = entry.readings;
         let (offered, aside) = (entry.offered, entry.aside);
         if stays && !offered && !aside && order >= since {
-            entry.place = Place::Stored(position);
-            entry.at_risk = false;
-            self.memory_readings -= readings;
+            self.stay(key, position);
             return;
         }
         self.discharge(key);
@@ -155,6 +157,14 @@ impl Core {
         } else if offered && self.lanes.is_some() {
             self.flight.insert(key, super::Flight { row: Row::Backlog, position, weight });
         }
+    }
+
+    /// Memory keeps it although flash has it.
+    fn stay(&mut self, key: Key, position: u64) {
+        let Some(entry) = self.orders.get(&key).and_then(|order| self.held.get_mut(order)) else { return };
+        self.sums.stored(entry);
+        entry.place = Place::Stored(position);
+        entry.at_risk = false;
     }
 
     /// Moving these to those set aside failed: to be tried again.
@@ -174,10 +184,6 @@ impl Core {
         }
     }
 
-    fn stored_in_memory(&self) -> usize {
-        self.held.values().filter(|entry| matches!(entry.place, Place::Stored(_))).count()
-    }
-
     /// Writing failed: the batches stay in memory, and some may stand on flash all the same.
     pub(in crate::spool) fn not_written(&mut self) {
         for entry in self.held.values_mut().filter(|entry| entry.place == Place::Writing) {
@@ -189,9 +195,15 @@ impl Core {
     /// These records are deleted, though not synced. Returns what the journal keeps until they are.
     pub(in crate::spool) fn removed(&mut self, removed: &[((Row, u64), Removal)], counts: Counts, now: Instant) -> Vec<Debt> {
         self.set_counts(counts);
-        let gone: Vec<Removal> = removed.iter().filter_map(|(at, _)| self.removals.remove(at)).collect();
+        let debts = removed.iter().filter_map(|(at, _)| self.forget_removal(*at)).collect();
         self.first_removal = if self.removals.is_empty() { None } else { Some(now) };
-        gone.into_iter().filter_map(|removal| removal.debt).collect()
+        debts
+    }
+
+    fn forget_removal(&mut self, at: (Row, u64)) -> Option<Debt> {
+        let removal = self.removals.remove(&at)?;
+        self.sums.leaving -= removal.weight.readings;
+        removal.debt
     }
 
     /// These records stand among those set aside now.
@@ -203,6 +215,19 @@ impl Core {
     pub(in crate::spool) fn given_up_on_flash(&mut self, readings: u64, counts: Counts) {
         self.totals.given_up += readings;
         self.set_counts(counts);
+    }
+
+    /// Whether all that stands on flash should have gone: nothing unread, nothing out, nothing on its way.
+    pub(in crate::spool) fn seems_drained(&self) -> bool {
+        let out = self.flight.len() + self.ahead.len() + self.removals.len() + self.sums.stored;
+        self.has_session() && out == 0 && !self.has_unread()
+    }
+
+    /// The store turned out to hold less than it counted; a gap tells of it.
+    pub(in crate::spool) fn lost(&mut self, counts: Counts) {
+        let before = self.depth().readings;
+        self.set_counts(counts);
+        self.totals.given_up += before.saturating_sub(self.depth().readings);
     }
 
     /// Positions that are out or about to be, and must not be given up.
@@ -248,6 +273,7 @@ impl Core {
             self.aside_next = Some(now + ASIDE_EVERY);
             self.aside_cursor = Some(0);
             self.held.values_mut().for_each(|entry| entry.aside = false);
+            self.sums.aside = 0;
             if let Some(lanes) = &mut self.lanes {
                 lanes.backlog_from = 0;
             }
@@ -284,7 +310,7 @@ impl Core {
         self.view = Some(View { counts: opened.counts, cursor: 0 });
         self.last_counts = Some(opened.counts);
         self.aside_next.get_or_insert(now + ASIDE_FIRST);
-        let mut debts = Vec::new();
+        let mut debts: Vec<Debt> = opened.absent.iter().filter_map(|at| self.forget_removal(*at)).collect();
         let placed: Vec<(Written, Weight)> =
             opened.seen.iter().map(|(key, position, weight)| (Written { key: *key, position: *position }, *weight)).collect();
         self.bury(&placed, now);
@@ -305,6 +331,12 @@ impl Core {
         } else {
             self.totals.taken += after.saturating_sub(before);
         }
+    }
+
+    /// Whether the store is open.
+    #[cfg(test)]
+    pub(in crate::spool) fn is_open(&self) -> bool {
+        self.view.is_some()
     }
 
     /// The store is closed, for now.

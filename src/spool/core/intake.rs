@@ -60,7 +60,7 @@ impl Core {
         let numbers = parts.iter().map(|part| part.number).collect();
         let at_risk = parts.iter().any(|part| part.file.is_none());
         let found = replay::joined(key, keep, parts);
-        let due = if at_risk { now } else { since + (self.limits.window - self.limits.lead()) };
+        let due = if at_risk { now } else { since + self.limits.write_after() };
         self.admit_found(found, Some(now), due);
         if at_risk {
             self.at_risk_now(key, now);
@@ -92,9 +92,11 @@ impl Core {
 
     /// Neither the journal nor flash has this batch whole: it is to be written at once.
     pub(in crate::spool) fn at_risk_now(&mut self, key: Key, now: Instant) {
-        if let Some(entry) = self.entry(key) {
-            entry.at_risk = true;
-            entry.due = now;
+        let Some(entry) = self.entry(key) else { return };
+        entry.due = now;
+        if !std::mem::replace(&mut entry.at_risk, true) {
+            let readings = entry.readings;
+            self.sums.at_risk += readings;
         }
     }
 
@@ -102,7 +104,7 @@ impl Core {
     pub(in crate::spool) fn tell(&mut self, event: Event, now: Instant) -> Key {
         let key = self.next_key();
         let found = Found { key, keep: Keep::Always, content: Content::Event(event), bytes: 0, debts: Vec::new() };
-        let due = now + (self.limits.window - self.limits.lead());
+        let due = now + self.limits.write_after();
         self.admit_found(found, Some(now), due);
         key
     }
@@ -132,12 +134,12 @@ impl Core {
 
     /// With the uplink down a batch waits for the end of the window, and so do fewer, larger records.
     fn age_to_close(&self) -> std::time::Duration {
-        if self.has_session() { self.limits.batch_age } else { self.limits.window - self.limits.lead() }
+        if self.has_session() { self.limits.batch_age } else { self.limits.write_after() }
     }
 
     /// Takes what an earlier run left in the journal. Sweeps without a boundary become batches of this run.
     pub(in crate::spool) fn restore(&mut self, replayed: Replayed, now: Instant) -> Vec<Closed> {
-        let before = self.memory_readings;
+        let before = self.sums.readings;
         for found in replayed.found {
             let key = found.key;
             self.admit_found(found, None, now);
@@ -147,7 +149,7 @@ impl Core {
         }
         self.ghosts.extend(replayed.gone.iter().map(|(key, _)| (*key, None)));
         let closed = self.close_loose(replayed.loose, now);
-        self.totals.taken += self.memory_readings - before;
+        self.totals.taken += self.sums.readings - before;
         closed
     }
 
@@ -190,7 +192,7 @@ impl Core {
     /// How much memory and journal are above their bound.
     pub(in crate::spool) fn excess(&self, journal: u64) -> u64 {
         let open: u64 = self.open.values().map(|open| open.weight).sum();
-        (self.memory_weight + open + journal).saturating_sub(self.limits.memory)
+        (self.sums.weight + open + journal).saturating_sub(self.limits.memory)
     }
 
     /// Gives up whole batches of memory, oldest first and billing later, until `weight` is freed. What was offered is spared: its

@@ -41,9 +41,10 @@ impl Limits {
         Self { window, batch_age, memory: 8 << 20, readings: 1000, bytes: 4096 }
     }
 
-    /// How long before the end of the window writing begins: an fsync takes its time.
-    fn lead(&self) -> Duration {
-        (self.window / 4).min(Duration::from_millis(500))
+    /// When writing begins, from the first sweep on: before the end of the window, because an fsync takes its time.
+    fn write_after(&self) -> Duration {
+        let lead = (self.window / 4).min(Duration::from_millis(500));
+        self.window.saturating_sub(lead)
     }
 }
 
@@ -142,6 +143,56 @@ pub(super) struct Totals {
     pub(super) given_up: u64,
 }
 
+/// Running sums over the collections, so that no call has to walk through them.
+#[derive(Debug, Default)]
+struct Sums {
+    /// Batches that only memory and journal hold.
+    batches: u64,
+    /// Readings in them.
+    readings: u64,
+    /// Of these, readings that the journal refused.
+    at_risk: u64,
+    /// Batches in memory that stand on flash as well.
+    stored: usize,
+    /// Batches in memory that are set aside.
+    aside: u64,
+    /// What all batches in memory weigh.
+    weight: u64,
+    /// Readings that are still counted on flash and are to be deleted there.
+    leaving: u64,
+}
+
+impl Sums {
+    fn add(&mut self, entry: &Entry) {
+        self.batches += 1;
+        self.readings += entry.readings;
+        self.weight += entry.weight;
+    }
+
+    /// Flash has it now.
+    fn stored(&mut self, entry: &Entry) {
+        self.leave_memory(entry);
+        self.stored += 1;
+    }
+
+    fn remove(&mut self, entry: &Entry) {
+        match entry.place {
+            Place::Stored(_) => self.stored -= 1,
+            Place::Memory | Place::Writing => self.leave_memory(entry),
+        }
+        self.aside -= u64::from(entry.aside);
+        self.weight -= entry.weight;
+    }
+
+    fn leave_memory(&mut self, entry: &Entry) {
+        self.batches -= 1;
+        self.readings -= entry.readings;
+        if entry.at_risk {
+            self.at_risk -= entry.readings;
+        }
+    }
+}
+
 /// See the module head.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -168,8 +219,7 @@ pub(super) struct Core {
     aside_next: Option<Instant>,
     growing: Vec<Growing>,
     totals: Totals,
-    memory_readings: u64,
-    memory_weight: u64,
+    sums: Sums,
     settling: bool,
 }
 
@@ -198,8 +248,7 @@ impl Core {
             aside_next: None,
             growing: Vec::new(),
             totals: Totals::default(),
-            memory_readings: 0,
-            memory_weight: 0,
+            sums: Sums::default(),
             settling: false,
         }
     }
@@ -217,12 +266,10 @@ impl Core {
     /// What waits, in memory and on flash.
     pub(super) fn depth(&self) -> Depth {
         let counts = self.counts();
-        let leaving: u64 = self.removals.values().map(|removal| removal.weight.readings).sum();
         let open: u64 = self.open.values().map(|open| open.readings).sum();
-        let in_memory = self.held.values().filter(|entry| !matches!(entry.place, Place::Stored(_))).count() as u64;
         Depth {
-            batches: (counts.batches + in_memory).saturating_sub(self.removals.len() as u64),
-            readings: (counts.readings + self.memory_readings + open).saturating_sub(leaving),
+            batches: (counts.batches + self.sums.batches).saturating_sub(self.removals.len() as u64),
+            readings: (counts.readings + self.sums.readings + open).saturating_sub(self.sums.leaving),
         }
     }
 
@@ -233,12 +280,12 @@ impl Core {
 
     /// Batches set aside.
     pub(super) fn aside(&self) -> u64 {
-        self.counts().aside + self.held.values().filter(|entry| entry.aside).count() as u64 + self.to_set_aside.len() as u64
+        self.counts().aside + self.sums.aside + self.to_set_aside.len() as u64
     }
 
     /// Readings that neither the journal nor flash holds.
     pub(super) fn at_risk(&self) -> u64 {
-        self.held.values().filter(|entry| entry.at_risk && !matches!(entry.place, Place::Stored(_))).map(|entry| entry.readings).sum()
+        self.sums.at_risk
     }
 
     /// Whether the uplink is up.
@@ -253,8 +300,7 @@ impl Core {
 
     fn admit(&mut self, entry: Entry) {
         self.next_order += 1;
-        self.memory_readings += entry.readings;
-        self.memory_weight += entry.weight;
+        self.sums.add(&entry);
         self.orders.insert(entry.batch.key, self.next_order);
         self.held.insert(self.next_order, entry);
     }
@@ -263,10 +309,7 @@ impl Core {
     fn discharge(&mut self, key: Key) -> Option<Entry> {
         let order = self.orders.remove(&key)?;
         let entry = self.held.remove(&order)?;
-        if !matches!(entry.place, Place::Stored(_)) {
-            self.memory_readings -= entry.readings;
-        }
-        self.memory_weight -= entry.weight;
+        self.sums.remove(&entry);
         self.growing.retain(|growing| growing.key != key || growing.position.is_some());
         Some(entry)
     }
@@ -277,9 +320,8 @@ impl Core {
 
     /// The gap to be told for `more`: one that nobody has seen grows, otherwise a new one begins. Says where the grown one stands.
     pub(super) fn gap(&mut self, names: &Names, more: Gap, stamp: Stamp, stored: bool) -> Telling {
-        let fits = |growing: &&mut Growing| {
-            growing.names == *names && growing.gap.why == more.why && growing.position.is_some() == stored
-        };
+        let fits =
+            |growing: &&mut Growing| growing.names == *names && growing.gap.why == more.why && growing.position.is_some() == stored;
         let (key, gap, replaces) = match self.growing.iter_mut().find(fits) {
             Some(growing) => {
                 growing.gap = retention::merged(&growing.gap, &more);
@@ -329,4 +371,3 @@ fn weight(content: &Content) -> u64 {
     };
     (BATCH + bytes) as u64
 }
-

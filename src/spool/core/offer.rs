@@ -139,9 +139,10 @@ impl Core {
             return;
         }
         let at = |row| (row, position);
-        let removal = match self.removals.contains_key(&at(Row::Backlog)) {
-            true => self.removals.get_mut(&at(Row::Backlog)),
-            false => self.removals.get_mut(&at(Row::Aside)),
+        let removal = if self.removals.contains_key(&at(Row::Backlog)) {
+            self.removals.get_mut(&at(Row::Backlog))
+        } else {
+            self.removals.get_mut(&at(Row::Aside))
         };
         if let Some(removal) = removal {
             removal.debt = Some(debt);
@@ -150,6 +151,7 @@ impl Core {
 
     pub(super) fn leave(&mut self, key: Key, row: Row, position: u64, weight: Weight, now: Instant) {
         self.first_removal.get_or_insert(now);
+        self.sums.leaving += weight.readings;
         self.removals.insert((row, position), Removal { key, weight, debt: None });
     }
 
@@ -162,7 +164,9 @@ impl Core {
             return true;
         }
         let Some(entry) = self.entry(key) else { return false };
-        entry.aside = true;
+        if !std::mem::replace(&mut entry.aside, true) {
+            self.sums.aside += 1;
+        }
         true
     }
 }

@@ -32,7 +32,7 @@ use super::mark::Mark;
 use super::record;
 use super::replay::Debt;
 use super::schemas::Shelf;
-use super::store::{Row, Store, Trouble, Weight};
+use super::store::{Counts, Row, Store, Trouble, Weight};
 
 /// Deletions are synced within this time.
 const SYNC_EVERY: Duration = Duration::from_secs(60);
@@ -190,7 +190,7 @@ impl Flash {
         if let Some(store) = self.store.take() {
             store.close();
         }
-        self.desk.report(|core| core.store_gone());
+        self.desk.report(super::core::Core::store_gone);
         self.desk.trouble(&format!("{}: {trouble}", self.directory.display()));
         let again_at_once = matches!(trouble, Trouble::Full) && self.ballast.stands();
         if again_at_once {
@@ -220,7 +220,7 @@ impl Flash {
         let now = clock::monotonic();
         self.dirty.get_or_insert(now);
         self.debts.extend(self.desk.removed(removals, store.counts(), now));
-        Ok(())
+        self.check_emptiness()
     }
 
     fn set_aside(&mut self, batches: Vec<(Key, u64)>) -> Result<(), Trouble> {
@@ -255,7 +255,7 @@ impl Flash {
         }
         let written = self.write_synced(batches);
         if written.is_err() {
-            self.desk.report(|core| core.not_written());
+            self.desk.report(super::core::Core::not_written);
         }
         written
     }
@@ -284,13 +284,16 @@ impl Flash {
         store.sync()?;
         let (counts, first) = (store.counts(), written.first().map_or(0, |(written, _)| written.position));
         if !self.mark.held {
-            self.put_mark(Mark { store: counts.store, lowest: first, next: counts.next, held: true })?;
+            self.put_mark(counts, first)?;
         }
         self.desk.written(&written, counts, clock::monotonic());
         Ok(())
     }
 
-    fn put_mark(&mut self, mark: Mark) -> Result<(), Trouble> {
+    fn put_mark(&mut self, counts: Counts, lowest: u64) -> Result<(), Trouble> {
+        let held = counts.batches > 0;
+        let since_ms = if held && self.mark.held { self.mark.since_ms } else { self.desk.now().wall_ms };
+        let mark = Mark { store: counts.store, lowest, next: counts.next, held, since_ms };
         self.bytes_written += mark.write(&self.directory)?;
         self.mark = mark;
         Ok(())
@@ -309,9 +312,10 @@ impl Flash {
         let Some(store) = &self.store else { return Ok(()) };
         store.sync()?;
         let counts = store.counts();
-        let lowest = [store.after(Row::Backlog, 0)?, store.after(Row::Aside, 0)?].into_iter().flatten().map(|(position, _)| position);
+        let lowest =
+            [store.after(Row::Backlog, 0)?, store.after(Row::Aside, 0)?].into_iter().flatten().map(|(position, _)| position);
         let lowest = lowest.min().unwrap_or(counts.next);
-        self.put_mark(Mark { store: counts.store, lowest, next: counts.next, held: counts.batches > 0 })?;
+        self.put_mark(counts, lowest)?;
         self.dirty = None;
         let debts = std::mem::take(&mut self.debts);
         self.desk.settle_debts(&debts, std::mem::take(&mut self.to_release));
@@ -328,7 +332,7 @@ impl Flash {
         if let Some(store) = self.store.take() {
             store.close();
         }
-        self.desk.report(|core| core.store_gone());
+        self.desk.report(super::core::Core::store_gone);
         std::fs::remove_dir_all(self.database())?;
         self.open()
     }
@@ -352,7 +356,27 @@ impl Flash {
             }
         }
         self.desk.read(asked, records, cursor);
-        Ok(())
+        self.check_emptiness()
+    }
+
+    /// Records that the counts name and that are nowhere were lost to damage: they are told, and counted no more.
+    fn check_emptiness(&mut self) -> Result<(), Trouble> {
+        let Some(store) = self.store.as_mut() else { return Ok(()) };
+        let counts = store.counts();
+        if counts.batches == 0 || !self.desk.report(|core| core.seems_drained()) {
+            return Ok(());
+        }
+        if store.after(Row::Backlog, 0)?.is_some() || store.after(Row::Aside, 0)?.is_some() {
+            return Ok(());
+        }
+        warn!(batches = counts.batches, readings = counts.readings, "records on flash were lost to damage; a gap tells of them");
+        let mut change = store.change();
+        change.nothing_left();
+        store.apply(change)?;
+        let left = store.counts();
+        self.desk.tell_lost(self.mark.since_ms, Some(counts.readings));
+        self.desk.report(|core| core.lost(left));
+        self.sync_deletions()
     }
 
     fn show(&mut self) {

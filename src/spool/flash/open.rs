@@ -15,6 +15,7 @@ use super::super::record;
 use super::super::salvage::Index;
 use super::super::schemas::Shelf;
 use super::super::store::{Row, Store, Trouble, Weight};
+use super::super::tail::Tail;
 use super::Flash;
 
 /// Positions are continued this far above the last one that is known for sure, when the database cannot tell.
@@ -45,7 +46,7 @@ impl Flash {
             store.sync()?;
             sync_directory(&self.directory)?;
             let counts = store.counts();
-            self.put_mark(Mark { store: counts.store, lowest: 0, next: counts.next, held: counts.batches > 0 })?;
+            self.put_mark(counts, 0)?;
         }
         self.thinned_to = 0;
         self.reconcile(&store)?;
@@ -66,16 +67,20 @@ impl Flash {
     fn open_or_salvage(&mut self, mark: Option<Mark>) -> Result<Store, Trouble> {
         let mark = mark.unwrap_or_default();
         let unfinished = self.directory.join(SALVAGING);
+        let mut tail = Tail::default();
         if !unfinished.exists() {
+            if mark.held {
+                tail = Tail::read(&self.database())?;
+            }
             match self.open_sound(mark)? {
-                Ok(store) => return Ok(store),
+                Ok(store) => return self.mend(store, &tail, mark),
                 Err(why) => {
                     warn!(why, "the database is damaged; it is moved aside, and what can be read of it is saved");
                     fs::rename(self.database(), &unfinished)?;
                 }
             }
         }
-        self.salvage(&unfinished, mark)
+        self.salvage(&unfinished, &tail, mark)
     }
 
     /// The inner answer says why what opened is not believed.
@@ -88,8 +93,12 @@ impl Flash {
             }
             Ok((store, true)) if mark.held => {
                 warn!("the database is gone although records were held");
-                self.desk.tell_lost(0);
+                self.desk.tell_lost(mark.since_ms, None);
                 Ok(Ok(store))
+            }
+            Ok((store, _)) if mark.store == store.counts().store && store.counts().next < mark.next => {
+                store.close();
+                Ok(Err("it opened in a state older than its mark".to_owned()))
             }
             Ok((store, _)) => Ok(Ok(store)),
             Err(Trouble::Damaged(why)) => Ok(Err(why)),
@@ -97,15 +106,27 @@ impl Flash {
         }
     }
 
-    fn salvage(&mut self, from: &Path, mark: Mark) -> Result<Store, Trouble> {
-        let index = Index::scan(from, mark.lowest)?;
+    /// Puts back what sled cut off the end of its log.
+    fn mend(&self, mut store: Store, tail: &Tail, mark: Mark) -> Result<Store, Trouble> {
+        if tail.last_change() <= store.counts().change {
+            return Ok(store);
+        }
+        let mut index = Index::default();
+        index.add(tail, mark.lowest);
+        let saved = index.pour(&mut store)?;
+        warn!(saved, "the database lost the end of its log when it was opened; records were put back");
+        Ok(store)
+    }
+
+    fn salvage(&mut self, from: &Path, tail: &Tail, mark: Mark) -> Result<Store, Trouble> {
+        let mut index = Index::scan(from, mark.lowest)?;
+        index.add(tail, mark.lowest);
         let next = index.next().max(mark.next).saturating_add(LEAP);
         let (mut store, _) = Store::open(&self.database(), random(), next)?;
         let saved = index.pour(&mut store)?;
-        let counts = store.counts();
-        self.put_mark(Mark { store: counts.store, lowest: mark.lowest, next: counts.next, held: counts.batches > 0 })?;
+        self.put_mark(store.counts(), mark.lowest)?;
         info!(found = index.len(), saved, "records were saved out of the damaged database");
-        self.desk.tell_lost(0);
+        self.desk.tell_lost(mark.since_ms, None);
         self.put_away(from)?;
         Ok(store)
     }
@@ -144,12 +165,11 @@ impl Flash {
         for removal in pending {
             let ((row, position), _) = removal;
             if store.at(row, position)?.is_none() {
-                absent.push(removal);
+                absent.push((row, position));
             }
         }
         let now = clock::monotonic();
-        self.debts.extend(self.desk.removed(&absent, store.counts(), now));
-        self.desk.opened(&Opened { counts: store.counts(), seen }, now);
+        self.desk.opened(&Opened { counts: store.counts(), seen, absent }, now);
         self.gone.clear();
         let waits = !self.desk.report(|core| core.all_removals()).is_empty();
         if waits || !self.debts.is_empty() {

@@ -69,7 +69,7 @@ impl Flash {
         }
         match parsed.and_then(|frame| frame.batch(&|id| self.shelf.get(id))) {
             Ok(batch) => victims.tally.batch(&batch),
-            Err(_) => victims.tally.unreadable(self.desk.names(), 0, 0),
+            Err(_) => victims.tally.lost(self.desk.names(), (self.mark.since_ms, self.desk.now().wall_ms), None),
         }
         let weight = Weight { readings: label.map_or(0, |label| u64::from(label.readings)), bytes: frame.len() as u64 };
         victims.bytes += weight.bytes;
@@ -99,10 +99,16 @@ impl Flash {
         let counts = store.counts();
         self.desk.report(|core| match &applied {
             Ok(()) => {
-                told.iter().for_each(|(key, position, weight)| core.gap_stored(*key, *position, *weight));
+                for (key, position, weight) in &told {
+                    core.gap_stored(*key, *position, *weight);
+                }
                 core.given_up_on_flash(readings, counts);
             }
-            Err(_) => told.iter().for_each(|(key, ..)| core.freeze(*key)),
+            Err(_) => {
+                for (key, ..) in &told {
+                    core.freeze(*key);
+                }
+            }
         });
         applied
     }
