@@ -184,7 +184,6 @@ impl Desk {
         for keep in state.core.aged(now) {
             self.close(&mut state, keep, now);
         }
-        self.status.turned(now);
         state.core.close_deadline()
     }
 

@@ -75,7 +75,7 @@ impl Content {
 /// How much waits for the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Depth {
-    /// Batches and events not acked yet.
+    /// Batches, those still open included, and events not acked yet.
     pub batches: u64,
     /// Readings in them.
     pub readings: u64,

@@ -267,8 +267,9 @@ impl Core {
     pub(super) fn depth(&self) -> Depth {
         let counts = self.counts();
         let open: u64 = self.open.values().map(|open| open.readings).sum();
+        let batches = counts.batches + self.sums.batches + self.open.len() as u64;
         Depth {
-            batches: (counts.batches + self.sums.batches).saturating_sub(self.removals.len() as u64),
+            batches: batches.saturating_sub(self.removals.len() as u64),
             readings: (counts.readings + self.sums.readings + open).saturating_sub(self.sums.leaving),
         }
     }
