@@ -26,6 +26,7 @@ mod floors;
 mod healthy;
 mod noisy_line;
 mod outage;
+mod profiles;
 mod scene;
 mod shutdown;
 mod starts;
