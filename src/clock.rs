@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn moments_between_two_ticks_share_the_later_one() {
         let apart = Duration::from_millis(100);
-        let first = tick(monotonic(), apart);
+        let first = tick(tick(monotonic(), apart) + apart, apart);
         assert_eq!(tick(first, apart), first);
         assert_eq!(tick(first + Duration::from_millis(1), apart), first + apart);
         assert_eq!(tick(first + Duration::from_millis(99), apart), first + apart);
