@@ -87,7 +87,8 @@ impl Core {
     /// When flash has something to do at the latest; `accepts`: whether it takes new batches.
     pub(in crate::spool) fn deadline(&self, now: Instant, accepts: bool) -> Option<Instant> {
         self.view?;
-        let due = self.held.values().filter(|entry| accepts && entry.is_waiting()).map(|entry| entry.due).min();
+        let mut waiting = self.held.values().filter(|entry| accepts && entry.is_waiting());
+        let due = if self.is_pressed() { waiting.next().map(|_| now) } else { waiting.map(|entry| entry.due).min() };
         let remove = self.first_removal.map(|first| if self.removals.len() >= REMOVE_AT { now } else { first + REMOVE_EVERY });
         let at_once = self.wants_read().is_some() || !self.to_set_aside.is_empty() || (self.settling && due.is_some());
         [due, remove, at_once.then_some(now), self.aside_next.filter(|_| self.has_session())].into_iter().flatten().min()
@@ -112,9 +113,10 @@ impl Core {
     }
 
     fn due(&mut self, now: Instant) -> Vec<(Arc<Batch>, Keep)> {
+        let at_once = self.settling || self.is_pressed();
         let someone = self.held.values().any(|entry| entry.is_waiting() && entry.due <= now);
-        let all = self.settling || !self.has_session();
-        if !someone && !self.settling {
+        let all = at_once || !self.has_session();
+        if !someone && !at_once {
             return Vec::new();
         }
         let mut write: Vec<(Arc<Batch>, Keep)> = Vec::new();
@@ -127,6 +129,11 @@ impl Core {
             self.freeze(batch.key);
         }
         write
+    }
+
+    /// Memory is filling faster than the window empties it: nothing waits for the end of the window.
+    fn is_pressed(&self) -> bool {
+        self.sums.weight > self.limits.memory / 4
     }
 
     /// These batches are synced. Returns what the journal need not keep for them any more.

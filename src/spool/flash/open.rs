@@ -73,7 +73,7 @@ impl Flash {
                 tail = Tail::read(&self.database())?;
             }
             match self.open_sound(mark)? {
-                Ok(store) => return self.mend(store, &tail, mark),
+                Ok(store) => return mend(store, &tail, mark),
                 Err(why) => {
                     warn!(why, "the database is damaged; it is moved aside, and what can be read of it is saved");
                     fs::rename(self.database(), &unfinished)?;
@@ -104,18 +104,6 @@ impl Flash {
             Err(Trouble::Damaged(why)) => Ok(Err(why)),
             Err(other) => Err(other),
         }
-    }
-
-    /// Puts back what sled cut off the end of its log.
-    fn mend(&self, mut store: Store, tail: &Tail, mark: Mark) -> Result<Store, Trouble> {
-        if tail.last_change() <= store.counts().change {
-            return Ok(store);
-        }
-        let mut index = Index::default();
-        index.add(tail, mark.lowest);
-        let saved = index.pour(&mut store)?;
-        warn!(saved, "the database lost the end of its log when it was opened; records were put back");
-        Ok(store)
     }
 
     fn salvage(&mut self, from: &Path, tail: &Tail, mark: Mark) -> Result<Store, Trouble> {
@@ -179,6 +167,18 @@ impl Flash {
         }
         Ok(())
     }
+}
+
+/// Puts back what sled cut off the end of its log.
+fn mend(mut store: Store, tail: &Tail, mark: Mark) -> Result<Store, Trouble> {
+    if tail.last_change() <= store.counts().change {
+        return Ok(store);
+    }
+    let mut index = Index::default();
+    index.add(tail, mark.lowest);
+    let saved = index.pour(&mut store)?;
+    warn!(saved, "the database lost the end of its log when it was opened; records were put back");
+    Ok(store)
 }
 
 fn label(frame: &[u8]) -> Option<(crate::reading::Key, Weight)> {
