@@ -37,16 +37,37 @@ pub(super) struct Found {
     pub(super) content: Content,
     /// Bytes of its sweeps' encoding.
     pub(super) bytes: usize,
+    /// The numbers of its sweeps in the journal, in its order.
+    pub(super) numbers: Vec<u64>,
     /// What the journal keeps for it.
     pub(super) debts: Vec<Debt>,
+}
+
+impl Found {
+    /// An event or gap that the journal does not hold yet. It is given up last.
+    pub(super) fn event(key: Key, content: Content) -> Self {
+        Self { key, keep: Keep::Always, content, bytes: 0, numbers: Vec::new(), debts: Vec::new() }
+    }
 }
 
 /// What became of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    Acked(u64),
+    /// With its position and the file that says so.
+    Acked(u64, u64),
     Synced,
-    GivenUp,
+    GivenUp(u64),
+}
+
+/// A batch that must not come back from flash: acked or given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Gone {
+    /// Its key.
+    pub(super) key: Key,
+    /// Where it stands on flash; 0 where that is not known.
+    pub(super) position: u64,
+    /// The journal file that says so.
+    pub(super) file: u64,
 }
 
 /// Everything a journal tells.
@@ -56,8 +77,8 @@ pub(super) struct Replayed {
     pub(super) found: Vec<Found>,
     /// Sweeps that no batch was closed over, in the order they were taken.
     pub(super) loose: Vec<Loose>,
-    /// What must not come back from flash: acked or given up, with the position where one was known.
-    pub(super) gone: Vec<(Key, u64)>,
+    /// What must not come back from flash.
+    pub(super) gone: Vec<Gone>,
     /// The next sweep's number.
     pub(super) next_number: u64,
     /// Bytes that belonged to no whole frame.
@@ -106,13 +127,13 @@ impl Replay {
             Frame::Boundary(key, keep, numbers) => self.item(key, Item::Batch(keep, numbers)),
             Frame::Event(key, event) => self.item(key, Item::Event(Content::Event(event), file)),
             Frame::Acked(key, position) => {
-                self.fates.insert(key, Fate::Acked(position));
+                self.fates.insert(key, Fate::Acked(position, file));
             }
             Frame::Synced(key, _) => {
                 self.fates.entry(key).or_insert(Fate::Synced);
             }
             Frame::GivenUp(key) => {
-                self.fates.insert(key, Fate::GivenUp);
+                self.fates.insert(key, Fate::GivenUp(file));
             }
         }
     }
@@ -129,7 +150,7 @@ impl Replay {
             match self.items.remove(&key) {
                 Some(Item::Batch(keep, numbers)) => self.batch(key, keep, &numbers),
                 Some(Item::Event(content, file)) if !self.fates.contains_key(&key) => {
-                    self.sum.found.push(Found { key, keep: Keep::Always, content, bytes: 0, debts: vec![(file, 1)] });
+                    self.sum.found.push(Found { debts: vec![(file, 1)], ..Found::event(key, content) });
                 }
                 _ => {}
             }
@@ -165,16 +186,17 @@ pub(super) fn joined(key: Key, keep: Keep, parts: Vec<Loose>) -> Found {
             None => debts.push((file, 1)),
         }
     }
+    let numbers = parts.iter().map(|part| part.number).collect();
     let content = Content::Sweeps(parts.into_iter().map(|part| part.sweep).collect());
-    Found { key, keep, content, bytes, debts }
+    Found { key, keep, content, bytes, numbers, debts }
 }
 
-fn gone(fates: &HashMap<Key, Fate>) -> Vec<(Key, u64)> {
+fn gone(fates: &HashMap<Key, Fate>) -> Vec<Gone> {
     let mut gone: Vec<_> = fates
         .iter()
-        .filter_map(|(key, fate)| match fate {
-            Fate::Acked(position) => Some((*key, *position)),
-            Fate::GivenUp => Some((*key, 0)),
+        .filter_map(|(key, fate)| match *fate {
+            Fate::Acked(position, file) => Some(Gone { key: *key, position, file }),
+            Fate::GivenUp(file) => Some(Gone { key: *key, position: 0, file }),
             Fate::Synced => None,
         })
         .collect();

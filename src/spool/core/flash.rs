@@ -9,7 +9,7 @@ use super::super::face::Batch;
 use super::super::replay::Debt;
 use super::super::store::{Counts, Row, Weight};
 use super::offer::weight_of;
-use super::{Ahead, Core, Entry, Place, View};
+use super::{Ahead, Core, Entry, Place, Unsynced, View};
 
 /// Deletions wait for each other this long.
 const REMOVE_EVERY: Duration = Duration::from_secs(1);
@@ -199,12 +199,25 @@ impl Core {
         }
     }
 
-    /// These records are deleted, though not synced. Returns what the journal keeps until they are.
-    pub(in crate::spool) fn removed(&mut self, removed: &[((Row, u64), Removal)], counts: Counts, now: Instant) -> Vec<Debt> {
+    /// These records are deleted, though not synced.
+    pub(in crate::spool) fn removed(&mut self, removed: &[((Row, u64), Removal)], counts: Counts, now: Instant) {
         self.set_counts(counts);
-        let debts = removed.iter().filter_map(|(at, _)| self.forget_removal(*at)).collect();
+        for (at, removal) in removed {
+            if let Some(debt) = self.forget_removal(*at) {
+                self.unsynced.push_back(Unsynced { key: removal.key, position: at.1, debt });
+            }
+        }
         self.first_removal = if self.removals.is_empty() { None } else { Some(now) };
-        debts
+    }
+
+    /// How many deletions wait for their sync.
+    pub(in crate::spool) fn unsynced(&self) -> usize {
+        self.unsynced.len()
+    }
+
+    /// The oldest `count` deletions are synced. Returns what the journal need not keep any more.
+    pub(in crate::spool) fn deletions_synced(&mut self, count: usize) -> Vec<Debt> {
+        self.unsynced.drain(..count.min(self.unsynced.len())).map(|unsynced| unsynced.debt).collect()
     }
 
     fn forget_removal(&mut self, at: (Row, u64)) -> Option<Debt> {

@@ -30,7 +30,7 @@ use super::face::{Batch, Content};
 use super::lock::Lock;
 use super::mark::Mark;
 use super::record;
-use super::replay::Debt;
+use super::replay::Gone;
 use super::schemas::Shelf;
 use super::store::{Counts, Row, Store, Trouble, Weight};
 
@@ -52,7 +52,7 @@ pub(super) struct Start {
     /// The lock of the directory, when it could be had.
     pub(super) lock: Option<Lock>,
     /// What the journal says is acked, with its place on flash.
-    pub(super) gone: Vec<(Key, u64)>,
+    pub(super) gone: Vec<Gone>,
 }
 
 /// The state of the thread.
@@ -61,7 +61,7 @@ struct Flash {
     directory: PathBuf,
     max_size: u64,
     lock: Option<Lock>,
-    gone: Vec<(Key, u64)>,
+    gone: Vec<Gone>,
     store: Option<Store>,
     shelf: Shelf,
     ballast: Ballast,
@@ -69,9 +69,6 @@ struct Flash {
     mark: Mark,
     /// Since when deletions wait for their sync.
     dirty: Option<Instant>,
-    debts: Vec<Debt>,
-    /// Earlier runs' journal files are still kept.
-    to_release: bool,
     /// Up to here only billing, events and gaps are left.
     thinned_to: u64,
     retry: Backoff,
@@ -112,8 +109,6 @@ impl Flash {
             ballast_next: now,
             mark: Mark::default(),
             dirty: None,
-            debts: Vec::new(),
-            to_release: true,
             thinned_to: 0,
             retry: Backoff::new(Duration::from_secs(1), Duration::from_millis(500), Duration::from_secs(60), seed),
             retry_at: now,
@@ -219,7 +214,7 @@ impl Flash {
         store.flush()?;
         let now = clock::monotonic();
         self.dirty.get_or_insert(now);
-        self.debts.extend(self.desk.removed(removals, store.counts(), now));
+        self.desk.removed(removals, store.counts(), now);
         self.check_emptiness()
     }
 
@@ -310,6 +305,7 @@ impl Flash {
 
     fn sync_deletions(&mut self) -> Result<(), Trouble> {
         let Some(store) = &self.store else { return Ok(()) };
+        let waiting = self.desk.report(|core| core.unsynced());
         store.sync()?;
         let counts = store.counts();
         let lowest =
@@ -317,8 +313,7 @@ impl Flash {
         let lowest = lowest.min().unwrap_or(counts.next);
         self.put_mark(counts, lowest)?;
         self.dirty = None;
-        let debts = std::mem::take(&mut self.debts);
-        self.desk.settle_debts(&debts, std::mem::take(&mut self.to_release));
+        self.desk.deletions_synced(waiting);
         if counts.batches == 0 { self.begin_anew() } else { Ok(()) }
     }
 

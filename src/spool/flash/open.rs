@@ -12,6 +12,7 @@ use super::super::core::{Opened, WRITE_AT_ONCE};
 use super::super::lock::{self, NotLocked};
 use super::super::mark::Mark;
 use super::super::record;
+use super::super::replay::Gone;
 use super::super::salvage::Index;
 use super::super::schemas::Shelf;
 use super::super::store::{Row, Store, Trouble, Weight};
@@ -138,7 +139,7 @@ impl Flash {
         // What is found may have been written, but not synced, by the run before.
         store.sync()?;
         let mut seen = Vec::new();
-        for (key, position) in self.gone.iter().filter(|(_, position)| *position > 0) {
+        for Gone { key, position, .. } in self.gone.iter().filter(|gone| gone.position > 0) {
             let found = store.at(Row::Backlog, *position)?.and_then(|frame| label(&frame));
             seen.extend(found.filter(|(of, _)| of == key).map(|(of, weight)| (of, *position, weight)));
         }
@@ -159,11 +160,8 @@ impl Flash {
         let now = clock::monotonic();
         self.desk.opened(&Opened { counts: store.counts(), seen, absent }, now);
         self.gone.clear();
-        let waits = !self.desk.report(|core| core.all_removals()).is_empty();
-        if waits || !self.debts.is_empty() {
+        if self.desk.report(|core| core.unsynced() > 0 || !core.all_removals().is_empty()) {
             self.dirty.get_or_insert(now);
-        } else if std::mem::take(&mut self.to_release) {
-            self.desk.settle_debts(&[], true);
         }
         Ok(())
     }
