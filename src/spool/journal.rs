@@ -20,7 +20,7 @@ use super::face::Content;
 use super::frames;
 use super::replay::{Debt, Replay, Replayed};
 
-/// A file is ended at this size. Small enough to be freed soon, large enough that repeated schemas weigh little.
+/// A file is ended at this size unless told otherwise.
 const FILE_SIZE: u64 = 1 << 20;
 const SUFFIX: &str = "journal";
 
@@ -308,8 +308,7 @@ impl Journal {
         }
     }
 
-    /// Ends files at another size.
-    #[cfg(test)]
+    /// Ends files at this size. A file is freed as a whole, so it should be a small part of what the journal may hold.
     pub(super) fn end_files_at(&mut self, size: u64) {
         self.file_size = size;
     }
