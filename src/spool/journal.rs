@@ -64,11 +64,19 @@ impl Journal {
     pub(super) fn open(directory: &Path) -> io::Result<(Self, Replayed)> {
         let mut journal = Self { directory: directory.to_owned(), ..Self::absent() };
         let mut replay = Replay::default();
-        for number in journal.list()? {
-            journal.next_file = number + 1;
-            journal.replay(number, &mut replay);
+        let mut numbers = journal.list()?;
+        journal.next_file = numbers.last().map_or(1, |last| last + 1);
+        let count = numbers.len();
+        numbers.retain(|number| journal.attempt(*number, |bytes| replay.batches(*number, bytes)).is_some());
+        replay.sort();
+        for number in numbers {
+            if let Some(size) = journal.attempt(number, |bytes| replay.sweeps(number, bytes)) {
+                journal.parts.push_back(Part { number, size, owed: 0 });
+            }
         }
-        let replayed = replay.finish();
+        let mut replayed = replay.finish();
+        // What stood in a file that was moved aside is told like other damage.
+        replayed.unusable += count - journal.parts.len();
         journal.owe(&replayed);
         Ok((journal, replayed))
     }
@@ -99,22 +107,22 @@ impl Journal {
     }
 
     /// Reads one file; moves it aside when that has failed twice, in this run or in the one before.
-    fn replay(&mut self, number: u64, replay: &mut Replay) {
+    fn attempt(&self, number: u64, mut read: impl FnMut(&[u8])) -> Option<u64> {
         let path = self.path(number);
         let mark = path.with_extension("tried");
         let failed_before = mark.exists();
         let _kept = fs::write(&mark, b"");
         let attempts = if failed_before { 1 } else { 2 };
-        let read = (0..attempts).find_map(|_| {
-            catch_unwind(AssertUnwindSafe(|| fs::read(&path).map(|bytes| replay.file(number, &bytes)).map(|()| size(&path))))
-                .ok()?
-                .ok()
+        let done = (0..attempts).find_map(|_| {
+            let bytes = fs::read(&path).ok()?;
+            catch_unwind(AssertUnwindSafe(|| read(&bytes))).ok()?;
+            Some(bytes.len() as u64)
         });
         let _unmarked = fs::remove_file(&mark);
-        match read {
-            Some(size) => self.parts.push_back(Part { number, size, owed: 0 }),
-            None => move_aside(&path),
+        if done.is_none() {
+            move_aside(&path);
         }
+        done
     }
 
     fn owe(&mut self, replayed: &Replayed) {
@@ -318,10 +326,6 @@ impl Journal {
         self.file = None;
         self.free();
     }
-}
-
-fn size(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |about| about.len())
 }
 
 fn move_aside(path: &Path) {

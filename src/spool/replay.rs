@@ -3,12 +3,12 @@
 //! Always true here: a batch that has its boundary keeps key and content exactly, or is not restored under that key at all; what
 //! was acked, synced or given up is not restored; a sweep without a boundary is never lost. Deliberately absent: files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::reading::{Keep, Key, Sweep};
 
 use super::face::Content;
-use super::frames::{self, Frame, Known};
+use super::frames::{self, Frame, Known, Wanted};
 
 /// A journal file and how many frames in it are owed to a batch.
 pub(super) type Debt = (u64, u32);
@@ -94,10 +94,12 @@ enum Item {
     Event(Content, u64),
 }
 
-/// Takes files in order, oldest first.
+/// Takes files in order, oldest first: all of them for what is said of batches, then all of them again for the sweeps that are
+/// still owed. Most sweeps of a journal are done with, and need not be held to learn that.
 #[derive(Default)]
 pub(super) struct Replay {
     known: Known,
+    done: HashSet<u64>,
     sweeps: BTreeMap<u64, Loose>,
     order: Vec<Key>,
     items: HashMap<Key, Item>,
@@ -106,15 +108,38 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// Reads one file.
-    pub(super) fn file(&mut self, number: u64, bytes: &[u8]) {
+    /// Reads what one file says of batches.
+    pub(super) fn batches(&mut self, number: u64, bytes: &[u8]) {
+        self.sum.torn += self.read(number, bytes, &Wanted::Batches);
+    }
+
+    /// What was read of batches is complete: their fates decide which sweeps are wanted.
+    pub(super) fn sort(&mut self) {
+        for (key, item) in &self.items {
+            let Item::Batch(_, numbers) = item else { continue };
+            let above = numbers.iter().max().map_or(0, |number| number.saturating_add(1));
+            self.sum.next_number = self.sum.next_number.max(above);
+            if self.fates.contains_key(key) {
+                self.done.extend(numbers);
+            }
+        }
+    }
+
+    /// Reads the sweeps of one file.
+    pub(super) fn sweeps(&mut self, number: u64, bytes: &[u8]) {
+        let done = std::mem::take(&mut self.done);
+        self.read(number, bytes, &Wanted::SweepsBut(&done));
+        self.done = done;
+    }
+
+    fn read(&mut self, number: u64, bytes: &[u8], wanted: &Wanted<'_>) -> usize {
         let mut known = std::mem::take(&mut self.known);
-        let torn = frames::read_all(bytes, &mut known, |frame| match frame {
+        let torn = frames::read_all(bytes, wanted, &mut known, |frame| match frame {
             Ok(frame) => self.frame(number, frame),
             Err(_) => self.sum.unusable += 1,
         });
         self.known = known;
-        self.sum.torn += torn;
+        torn
     }
 
     fn frame(&mut self, file: u64, frame: Frame) {
@@ -162,9 +187,6 @@ impl Replay {
 
     fn batch(&mut self, key: Key, keep: Keep, numbers: &[u64]) {
         if self.fates.contains_key(&key) {
-            for number in numbers {
-                self.sweeps.remove(number);
-            }
             return;
         }
         if !numbers.iter().all(|number| self.sweeps.contains_key(number)) {
