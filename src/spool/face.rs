@@ -206,6 +206,16 @@ impl Spool {
     }
 }
 
+#[cfg(test)]
+impl Shared {
+    /// Waits for the flash thread outside any runtime.
+    pub(super) fn join(&self) {
+        if let Some(thread) = take(&self.flash) {
+            thread.join().unwrap();
+        }
+    }
+}
+
 fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
     place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

@@ -34,7 +34,7 @@ use super::replay::Gone;
 use super::schemas::Shelf;
 use super::store::{Counts, Row, Store, Trouble, Weight};
 
-/// Deletions are synced within this time.
+/// Deletions are synced within this time, and as often the mark names the end of a growing backlog.
 const SYNC_EVERY: Duration = Duration::from_secs(60);
 /// An empty database whose files are larger than this is replaced by a new one.
 const LARGE: u64 = 8 << 20;
@@ -67,6 +67,8 @@ struct Flash {
     ballast: Ballast,
     ballast_next: Instant,
     mark: Mark,
+    /// When the mark is to name the end of a growing backlog again.
+    mark_next: Instant,
     /// Since when deletions wait for their sync.
     dirty: Option<Instant>,
     /// Up to here only billing, events and gaps are left.
@@ -108,6 +110,7 @@ impl Flash {
             ballast,
             ballast_next: now,
             mark: Mark::default(),
+            mark_next: now,
             dirty: None,
             thinned_to: 0,
             retry: Backoff::new(Duration::from_secs(1), Duration::from_millis(500), Duration::from_secs(60), seed),
@@ -280,6 +283,8 @@ impl Flash {
         let (counts, first) = (store.counts(), written.first().map_or(0, |(written, _)| written.position));
         if !self.mark.held {
             self.put_mark(counts, first)?;
+        } else if clock::monotonic() >= self.mark_next {
+            self.put_mark(counts, self.mark.lowest)?;
         }
         self.desk.written(&written, counts, clock::monotonic());
         Ok(())
@@ -291,6 +296,7 @@ impl Flash {
         let mark = Mark { store: counts.store, lowest, next: counts.next, held, since_ms };
         self.bytes_written += mark.write(&self.directory)?;
         self.mark = mark;
+        self.mark_next = clock::monotonic() + SYNC_EVERY;
         Ok(())
     }
 
@@ -384,7 +390,9 @@ impl Flash {
     /// The last sync.
     fn finish(&mut self) {
         let removals = self.desk.report(|core| core.all_removals());
-        let outcome = self.remove(&removals).and_then(|()| if self.dirty.is_some() { self.sync_deletions() } else { Ok(()) });
+        let grown = self.store.as_ref().is_some_and(|store| store.counts().next != self.mark.next);
+        let outcome = self.remove(&removals);
+        let outcome = outcome.and_then(|()| if grown || self.dirty.is_some() { self.sync_deletions() } else { Ok(()) });
         if let Err(trouble) = outcome {
             warn!(%trouble, "deletions could not be synced at the end; what was acked last may be sent once more");
         }

@@ -74,7 +74,7 @@ impl Flash {
                 tail = Tail::read(&self.database())?;
             }
             match self.open_sound(mark)? {
-                Ok(store) => return mend(store, &tail, mark),
+                Ok(store) => return self.mend(store, &tail, mark),
                 Err(why) => {
                     warn!(why, "the database is damaged; it is moved aside, and what can be read of it is saved");
                     fs::rename(self.database(), &unfinished)?;
@@ -107,15 +107,34 @@ impl Flash {
         }
     }
 
-    fn salvage(&mut self, from: &Path, tail: &Tail, mark: Mark) -> Result<Store, Trouble> {
-        let mut index = Index::scan(from, mark.lowest)?;
+    /// Opening lost changes that the end of the log had seen: all that can still be read is put back.
+    fn mend(&self, mut store: Store, tail: &Tail, mark: Mark) -> Result<Store, Trouble> {
+        if tail.last_change() <= store.counts().change {
+            return Ok(store);
+        }
+        let index = self.index(&self.database(), tail, mark)?;
+        let saved = index.pour(&mut store)?;
+        warn!(saved, "the database opened without its last changes; records were put back");
+        Ok(store)
+    }
+
+    /// All frames that can be read, told of where some are missing.
+    fn index(&self, database: &Path, tail: &Tail, mark: Mark) -> Result<Index, Trouble> {
+        let mut index = Index::scan(database, mark.lowest)?;
         index.add(tail, mark.lowest);
+        if !index.is_whole(mark.lowest.max(1), mark.next) {
+            self.desk.tell_lost(mark.since_ms, None);
+        }
+        Ok(index)
+    }
+
+    fn salvage(&mut self, from: &Path, tail: &Tail, mark: Mark) -> Result<Store, Trouble> {
+        let index = self.index(from, tail, mark)?;
         let next = index.next().max(mark.next).saturating_add(LEAP);
         let (mut store, _) = Store::open(&self.database(), random(), next)?;
         let saved = index.pour(&mut store)?;
         self.put_mark(store.counts(), mark.lowest)?;
         info!(found = index.len(), saved, "records were saved out of the damaged database");
-        self.desk.tell_lost(mark.since_ms, None);
         self.put_away(from)?;
         Ok(store)
     }
@@ -165,18 +184,6 @@ impl Flash {
         }
         Ok(())
     }
-}
-
-/// Puts back what sled cut off the end of its log.
-fn mend(mut store: Store, tail: &Tail, mark: Mark) -> Result<Store, Trouble> {
-    if tail.last_change() <= store.counts().change {
-        return Ok(store);
-    }
-    let mut index = Index::default();
-    index.add(tail, mark.lowest);
-    let saved = index.pour(&mut store)?;
-    warn!(saved, "the database lost the end of its log when it was opened; records were put back");
-    Ok(store)
 }
 
 fn label(frame: &[u8]) -> Option<(crate::reading::Key, Weight)> {
