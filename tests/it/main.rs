@@ -26,6 +26,8 @@ mod floors;
 mod healthy;
 mod noisy_line;
 mod outage;
+mod profiles;
+mod readme;
 mod scene;
 mod shutdown;
 mod starts;
