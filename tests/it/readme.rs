@@ -54,7 +54,8 @@ fn every_command_of_the_readme_is_one() {
 fn every_file_the_readme_names_is_there() {
     let text = readme();
     let words = text.split(['`', ' ', '\n', '(', ')']);
-    let named = words.filter(|word| ["configs/", "systemd/", "tests/", "benches/", "cross/"].iter().any(|part| word.starts_with(part)));
+    let named =
+        words.filter(|word| ["configs/", "systemd/", "tests/", "benches/", "cross/"].iter().any(|part| word.starts_with(part)));
     let mut found = 0;
     for name in named.map(|word| word.trim_end_matches(['.', ',', ';', ':'])) {
         assert!(Path::new(name).exists(), "{name}");
