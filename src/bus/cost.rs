@@ -10,11 +10,11 @@ use crate::driver::Ask;
 use crate::driver::modbus::LineCost;
 
 /// Bytes of a read request as an RTU frame: unit, function, address, count, CRC.
-const REQUEST_BYTES: u32 = 8;
+pub(super) const REQUEST_BYTES: u32 = 8;
 /// Bytes of an answer that carry no data, as an RTU frame: unit, function, byte count, CRC.
-const ANSWER_FRAME_BYTES: u32 = 5;
+pub(super) const ANSWER_FRAME_BYTES: u32 = 5;
 /// From the end of a request to the answer, until a meter is known better: the middle of what electricity meters need.
-const TURNAROUND: Duration = Duration::from_millis(20);
+pub(super) const TURNAROUND: Duration = Duration::from_millis(20);
 /// What adapters and schedulers may add within an answer: the latency timer of an FTDI adapter is 16 ms.
 const SLACK: Duration = Duration::from_millis(20);
 /// Above 19200 baud the silences are fixed (2.5.1.1).

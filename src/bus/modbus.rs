@@ -361,7 +361,7 @@ impl Master {
         match heard {
             Heard::Words(_) | Heard::Bits(_) => self.counts.answers += 1,
             Heard::Fault(Fault::Silent) => self.counts.timeouts += 1,
-            Heard::Fault(Fault::Garbled) => self.counts.garbled += 1,
+            Heard::Fault(Fault::Garbled | Fault::Short) => self.counts.garbled += 1,
             Heard::Fault(Fault::Refused(_)) => self.counts.refused += 1,
             Heard::Fault(Fault::LineDown) | Heard::Nothing => {}
         }

@@ -343,7 +343,7 @@ impl Tally {
             // A gateway says on behalf of a meter that it does not answer: that is the meter's silence, not the wire's.
             Heard::Nothing | Heard::Fault(Fault::Silent | Fault::Refused(0x0A | 0x0B)) => self.silent = true,
             Heard::Words(_) | Heard::Bits(_) => self.answered = true,
-            Heard::Fault(Fault::Refused(_)) => self.refused = true,
+            Heard::Fault(Fault::Refused(_) | Fault::Short) => self.refused = true,
             Heard::Fault(Fault::Garbled) => self.garbled = true,
             Heard::Fault(Fault::LineDown) => self.line_is_down = true,
         }

@@ -4,7 +4,7 @@
 //! 75 the spool is held by another daemon, 78 the configuration cannot be used. Deliberately absent: work; each command calls a room.
 
 mod ask;
-mod check;
+pub mod check;
 mod run;
 
 use std::ffi::OsString;

@@ -59,6 +59,8 @@ mod tests {
             every: Duration::from_secs(1),
             pause: Duration::ZERO,
             max_registers: 125,
+            max_gap: None,
+            even_registers: false,
             points: vec![],
             schema: Arc::new(MeterSchema::new(content)),
         }

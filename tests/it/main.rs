@@ -30,3 +30,4 @@ mod profiles;
 mod scene;
 mod shutdown;
 mod starts;
+mod values;

@@ -41,13 +41,23 @@ fn meter(name: &str, unit: u8, every: Duration) -> Meter {
     let content =
         SchemaContent { gateway: "g".into(), district: "d".into(), meter: name.into(), keep: Keep::Normal, points: vec![point] };
     let layout = Layout { encoding: Encoding::U16, order: model::ByteOrder::Abcd, bits: None };
-    let point = Point { table: Table::Input, address: 7, layout, scaling: Scaling::default(), invalid: Vec::new() };
+    let point = Point {
+        table: Table::Input,
+        address: 7,
+        layout,
+        scaling: Scaling::default(),
+        invalid: Vec::new(),
+        names: Vec::new(),
+        every: None,
+    };
     Meter {
         name: name.into(),
         unit,
         every,
         pause: Duration::ZERO,
         max_registers: 125,
+        max_gap: None,
+        even_registers: false,
         points: vec![point],
         schema: Arc::new(MeterSchema::new(content)),
     }

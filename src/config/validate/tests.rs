@@ -272,3 +272,5 @@ fn a_bad_bus_does_not_make_its_meters_strangers() {
     assert_eq!(codes(&load(&format!("[bus.b]\ntcp = 502\n{METER}{point}"))), [Code::WrongType]);
     assert_eq!(codes(&load(&format!("bus.b = 1\n{METER}{point}").replace("bus.b = 1\n", "[bus]\nb = 1\n"))), [Code::WrongType]);
 }
+
+mod values;
