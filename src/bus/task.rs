@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::cost::Pace;
 use super::link::trouble::Trouble;
-use super::memory::{Memory, Took};
+use super::memory::{Memory, Took, groups};
 use super::modbus::Master;
 use super::report::{Report, Taken, missing};
-use super::schedule::{Grant, Next, Outcome, Schedule};
+use super::schedule::{Grant, Next, Outcome, Schedule, Wants};
 use super::source::Source;
 use super::{Bus, Request};
 use crate::backoff::Backoff;
@@ -40,6 +40,8 @@ const MOST_WAITING: usize = 64;
 /// one cost three times the processor time. On a serial line every millisecond counts and there are no ticks.
 const TICK: Duration = Duration::from_millis(100);
 const TICKS_IN_A_PERIOD: u32 = 10;
+/// Of the time that living meters want, what silent ones may take together.
+const PROBE_SHARE: f64 = 0.05;
 /// Between attempts to open a wire.
 const REOPEN_FIRST: Duration = Duration::from_secs(1);
 const REOPEN_AT_LEAST: Duration = Duration::from_millis(200);
@@ -78,14 +80,15 @@ impl Task {
     /// A task over this source.
     pub(super) fn new(bus: Bus, source: Source) -> Self {
         let meters = &bus.model.meters;
-        let periods: Vec<Duration> = meters.iter().map(|meter| meter.every).collect();
+        let wants: Vec<Wants> = meters.iter().map(wants).collect();
+        let periods = wants.iter().flat_map(|wants| wants.periods.iter().copied());
         let (pace, now) = (Pace::of(&bus.model.line), monotonic());
         let lost = pace.lost(bus.model.timeout, bus.model.quarantine);
         let names = meters.iter().map(|meter| (meter.name.clone(), meter.unit)).collect();
         Self {
             memory: Memory::new(meters, pace.line_cost(), bus.notebook),
             master: Master::new(&bus.model, source),
-            schedule: Schedule::new(&periods, lost, now, fastrand::u64(..)),
+            schedule: Schedule::new(&wants, lost, PROBE_SHARE, now, fastrand::u64(..)),
             append: bus.append,
             clock: bus.clock,
             report: Report::new(&bus.model.name, names, bus.status),
@@ -94,7 +97,7 @@ impl Task {
             stop: bus.stop,
             heartbeat: heartbeat(),
             backoff: Backoff::new(REOPEN_FIRST, REOPEN_AT_LEAST, REOPEN_AT_MOST, fastrand::u64(..)),
-            apart: ticks(&bus.model.line, &periods),
+            apart: ticks(&bus.model.line, periods.min()),
             reopen_at: Some(now),
         }
     }
@@ -161,7 +164,7 @@ impl Task {
 
     async fn hold_dialogue(&mut self, grant: Grant) -> Result<(), Stopped> {
         let begun = self.clock.now();
-        let Some((meter, mut poll)) = self.memory.poll(grant.meter, &begun) else { return Ok(()) };
+        let Some((meter, mut poll)) = self.memory.poll(grant.meter, grant.groups, &begun) else { return Ok(()) };
         let mut tally = Tally::default();
         let mut step = poll.step(Heard::Nothing, &begun);
         let sweeps = loop {
@@ -283,10 +286,15 @@ impl Task {
     }
 }
 
-/// How far apart the ticks are at which a wire with meters of these periods wakes.
-fn ticks(line: &Line, periods: &[Duration]) -> Duration {
-    match (line, periods.iter().min()) {
-        (Line::Tcp(_), Some(shortest)) => TICK.min(*shortest / TICKS_IN_A_PERIOD),
+fn wants(meter: &Meter) -> Wants {
+    let periods = groups(meter).iter().map(|group| group.every).collect();
+    Wants { periods, ..Wants::default() }
+}
+
+/// How far apart the ticks are at which a wire whose meters have this shortest period wakes.
+fn ticks(line: &Line, shortest: Option<Duration>) -> Duration {
+    match (line, shortest) {
+        (Line::Tcp(_), Some(shortest)) => TICK.min(shortest / TICKS_IN_A_PERIOD),
         _ => Duration::ZERO,
     }
 }

@@ -217,6 +217,80 @@ async fn a_refusal_is_told_with_its_code() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_well_formed_answer_with_fewer_items_is_told_as_short_and_leaves_a_doubt() {
+    let script = "
+        >> 01 04 00 07 00 03 crc
+        << 01 04 02 00 05 crc       one register of three
+        >> 01 04 00 07 00 02 crc    of another length: no canary
+        << 01 04 04 00 01 00 02 crc
+        >> 01 04 00 07 00 03 crc
+        << 01 04 02 00 05 crc
+        >> 01 04 00 07 00 02 crc    a canary: the answer of three registers may yet come
+        << 01 04 04 00 01 00 02 crc
+        >> 01 04 00 07 00 03 crc
+        << 01 04 06 00 01 00 02 00 03 crc";
+    scripted(script, async |master| {
+        assert_eq!(read(master, 3).await, Heard::Fault(Fault::Short));
+        assert_eq!(read(master, 2).await, Heard::Words(vec![1, 2]));
+        assert_eq!(read(master, 3).await, Heard::Fault(Fault::Short));
+        assert_eq!(read(master, 3).await, Heard::Words(vec![1, 2, 3]));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_answer_is_garbled_while_one_of_its_function_is_in_doubt() {
+    let script = "
+        >> 01 04 00 07 00 01 crc    no answer in time
+        >> 01 04 00 07 00 03 crc
+        << 01 04 02 00 05 crc       late, or short: nobody can tell
+        >> 01 04 00 07 00 02 crc
+        << 01 04 02 00 05 crc";
+    scripted(script, async |master| {
+        assert_eq!(read(master, 1).await, Heard::Fault(Fault::Silent));
+        assert_eq!(read(master, 3).await, Heard::Fault(Fault::Garbled));
+        assert_eq!(read(master, 2).await, Heard::Fault(Fault::Garbled));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_canary_says_nothing_about_the_request() {
+    let script = "
+        >> 01 04 00 07 00 03 crc
+        << 01 04 02 00 05 crc       short: a doubt stays
+        >> 01 04 00 07 00 02 crc    the canary
+        << 01 04 02 00 05 crc";
+    scripted(script, async |master| {
+        assert_eq!(read(master, 3).await, Heard::Fault(Fault::Short));
+        assert_eq!(read(master, 3).await, Heard::Fault(Fault::Garbled));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn over_tcp_a_short_answer_is_told_as_such_and_the_connection_stays() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let line = tcp(listener.local_addr().unwrap().port(), Framing::Tcp);
+    let mut master = Master::new(&Bus { timeout: Duration::from_secs(2), ..bus(line.clone()) }, Source::Line(line));
+    let device = async {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 12];
+        for _ in 0..2 {
+            stream.read_exact(&mut request).await.unwrap();
+            stream.write_all(&[request[0], request[1], 0, 0, 0, 5, 1, 4, 2, 0, 5]).await.unwrap();
+        }
+    };
+    let asking = async {
+        assert_eq!(read(&mut master, 3).await, Heard::Fault(Fault::Short));
+        assert_eq!(read(&mut master, 1).await, Heard::Words(vec![5]));
+        assert_eq!(master.take_counts().opened, 1);
+    };
+    tokio::join!(device, asking);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_standards_silence_and_the_meters_pause_are_kept_before_a_request() {
     let script = "
         >> 01 04 00 07 00 01 crc

@@ -248,6 +248,34 @@ async fn what_a_meter_refuses_is_remembered_in_the_notebook_and_does_not_make_it
 }
 
 #[tokio::test(start_paused = true)]
+async fn points_with_a_period_of_their_own_are_read_with_the_others_when_both_are_due() {
+    let ports = Ports::new(Framing::Rtu, false);
+    let mut wire = ports.next();
+    let mut two_groups = meter("m", 1, SECOND);
+    let mut content = (**two_groups.schema).clone();
+    content.points.push(SchemaPoint { name: "total".into(), ..content.points[0].clone() });
+    two_groups.schema = Arc::new(MeterSchema::new(content));
+    two_groups.points.push(Point { address: 8, every: Some(SECOND * 3), ..two_groups.points[0].clone() });
+    let bus = run(serial(), vec![two_groups], Some(Source::Scripted(ports)));
+    let mut lengths = Vec::new();
+    let mut request = [0; 8];
+    for _ in 0..13 {
+        wire.read_exact(&mut request).await.unwrap();
+        let count = request[5];
+        let mut answer = [&[1, 4, 2 * count][..], &vec![0; 2 * usize::from(count)]].concat();
+        answer.extend(crc(&answer).to_le_bytes());
+        wire.write_all(&answer).await.unwrap();
+        lengths.push(count);
+    }
+    assert_eq!(lengths[0], 2, "everything at first");
+    let both: Vec<usize> = (1..13).filter(|place| lengths[*place] == 2).collect();
+    assert_eq!(both.len(), 4, "{lengths:?}");
+    assert!(both.windows(2).all(|pair| pair[1] - pair[0] == 3), "{lengths:?}");
+    bus.until(|spool, _| spool.values("m").len() == 13).await;
+    bus.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_ad_hoc_read_comes_out_of_turn_and_is_appended_too() {
     let ports = Ports::new(Framing::Rtu, false);
     let mut wire = ports.next();
