@@ -122,10 +122,10 @@ fn daemon(config: &Path, folder: &Path) -> Child {
 
 fn configuration(folder: &Path, meters: &[ModbusTcp], broker: u16) -> PathBuf {
     let journal = tempfile::Builder::new().prefix("districtd-bench").tempdir_in("/dev/shm").unwrap().keep();
+    let (state, journal) = (folder.display(), journal.display());
     let mut text = format!(
-        "[gateway]\nname = \"bench\"\ndistrict = \"bench\"\nstate = {folder:?}\n[uplink]\nbrokers = [\"mqtt://127.0.0.1:{broker}\"]\n\
-         [spool]\npath = {:?}\njournal = {journal:?}\n[profile.floats]\n",
-        folder.join("spool")
+        "[gateway]\nname = \"bench\"\ndistrict = \"bench\"\nstate = \"{state}\"\n[uplink]\nbrokers = [\"mqtt://127.0.0.1:{broker}\"]\n\
+         [spool]\npath = \"{state}/spool\"\njournal = \"{journal}\"\n[profile.floats]\n"
     );
     for value in 0..VALUES {
         let address = 2 * value;

@@ -24,8 +24,8 @@ pub fn monotonic() -> Instant {
 pub fn tick(at: Instant, apart: Duration) -> Instant {
     static ORIGIN: OnceLock<Instant> = OnceLock::new();
     let Some(since) = at.checked_duration_since(*ORIGIN.get_or_init(monotonic)) else { return at };
-    let past = since.as_nanos().checked_rem(apart.as_nanos()).unwrap_or(0);
-    if past == 0 { at } else { at + apart - Duration::from_nanos(u64::try_from(past).unwrap_or(0)) }
+    let Some(past) = since.as_nanos().checked_rem(apart.as_nanos()).filter(|past| *past > 0) else { return at };
+    at + apart.saturating_sub(Duration::from_nanos(u64::try_from(past).unwrap_or(0)))
 }
 
 /// Gives stamps, and corrects those that were given before the wall clock was right.
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn moments_between_two_ticks_share_the_later_one() {
         let apart = Duration::from_millis(100);
-        let first = tick(monotonic(), apart);
+        let first = tick(tick(monotonic(), apart) + apart, apart);
         assert_eq!(tick(first, apart), first);
         assert_eq!(tick(first + Duration::from_millis(1), apart), first + apart);
         assert_eq!(tick(first + Duration::from_millis(99), apart), first + apart);

@@ -24,7 +24,8 @@ pub(super) fn check(path: &Path) -> ExitCode {
     if is_usable { ExitCode::SUCCESS } else { ExitCode::from(CONFIGURATION) }
 }
 
-/// What there is to say of a configuration, and whether it can run so: every finding, and for each bus what its polls cost.
+/// What there is to say of a configuration, and whether it can run so: for each bus what its polls cost, then every finding, and in
+/// the last line how many.
 #[must_use]
 pub fn report(path: &Path, environment: &Environment, colour: bool) -> (String, bool) {
     let mut loaded = load::load(path, environment);
@@ -33,8 +34,7 @@ pub fn report(path: &Path, environment: &Environment, colour: bool) -> (String, 
     for (bus, load) in loads.iter().filter(|(bus, _)| !bus.overload_is_allowed) {
         judge(&mut loaded, bus, load);
     }
-    let text = load::render(&loaded, colour) + &summary(&loads);
-    (text, !loaded.has_errors())
+    (summary(&loads) + &load::render(&loaded, colour), !loaded.has_errors())
 }
 
 /// Warns of a bus that is too busy. Never an error: how long the meters think is assumed, and the daemon copes.
@@ -63,7 +63,6 @@ fn percent(load: &Load) -> String {
 fn summary(loads: &[(Bus, Load)]) -> String {
     let mut text = String::new();
     let Some((_, any)) = loads.first() else { return text };
-    text.push('\n');
     for (bus, load) in loads {
         let (requests, bytes) = (load.requests, load.bytes);
         let (air, transfer, silence) = (seconds(load.air()), seconds(load.transfer), seconds(load.silence));
@@ -75,7 +74,7 @@ fn summary(loads: &[(Bus, Load)]) -> String {
              ({transfer} transfer, {silence} silence, {thinking} waiting)"
         );
     }
-    let _ = writeln!(text, "Until they are learnt, {} ms are assumed from a request to its answer.", any.turnaround.as_millis());
+    let _ = writeln!(text, "Until it is learnt, {} ms are assumed from a request to its answer.\n", any.turnaround.as_millis());
     text
 }
 

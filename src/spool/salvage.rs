@@ -100,6 +100,12 @@ impl Index {
         self.spots.len()
     }
 
+    /// Whether there is a frame at every position from `lowest` on, up to below `next` at least.
+    pub(super) fn is_whole(&self, lowest: u64, next: u64) -> bool {
+        let span = self.next().max(next).saturating_sub(lowest);
+        self.spots.range(lowest..).count() as u64 == span
+    }
+
     /// A position above all that were found.
     pub(super) fn next(&self) -> u64 {
         self.spots.keys().next_back().map_or(1, |last| last.saturating_add(1))

@@ -12,6 +12,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use super::codec::Input;
 use super::record;
 use super::store::{Counts, SEGMENT};
 
@@ -90,13 +91,13 @@ fn header(file: &File, index: u64) -> io::Result<Option<Position>> {
     if let Err(error) = file.read_exact_at(&mut bytes, index * SEGMENT) {
         return if error.kind() == io::ErrorKind::UnexpectedEof { Ok(None) } else { Err(error) };
     }
-    let [_, _, _, _, starts @ .., _, _, _, _, _, _, _, _] = bytes;
-    let [.., a, b, c, d, e, f, g, h] = bytes;
-    let starts = u64::from_le_bytes(starts) ^ TURNED;
+    // CRC 4 | position of the segment in the log 8 | stable position when it was begun 8.
+    let mut input = Input::new(&bytes);
+    let (Ok(_), Ok(starts), Ok(stable)) = (input.u32(), input.u64(), input.u64()) else { return Ok(None) };
+    let (starts, stable) = (starts ^ TURNED, stable ^ TURNED);
     // Before anything is stable, the header says -1.
-    let stable = u64::from_le_bytes([a, b, c, d, e, f, g, h]) ^ TURNED;
     let stable = if stable > TURNED { 0 } else { stable };
-    let plausible = starts % SEGMENT == 0 && starts <= TURNED / 2 && stable <= starts + SEGMENT;
+    let plausible = starts.is_multiple_of(SEGMENT) && starts <= TURNED / 2 && stable <= starts + SEGMENT;
     Ok(plausible.then_some(Position { starts, stable }))
 }
 

@@ -27,6 +27,7 @@ mod healthy;
 mod noisy_line;
 mod outage;
 mod profiles;
+mod readme;
 mod scene;
 mod shutdown;
 mod starts;

@@ -12,7 +12,7 @@ use districtd::config::finding::Code;
 use districtd::config::load::{self, Loaded};
 use districtd::config::model::{ByteOrder, Config, Encoding, Meter, Point, Table};
 use districtd::driver::modbus::LineCost;
-use districtd::driver::planner::{Plan, Rules, plan};
+use districtd::driver::planner::{Holds, Plan, Rules, plan};
 use districtd::driver::scaling;
 use districtd::reading::{Kind, Quality, Reason, SchemaPoint, Value, ValueType};
 
@@ -346,11 +346,12 @@ fn assert_legal(name: &str, meter: &Meter, plan: &Plan) {
         // Eastron refuses odd numbers of registers and odd addresses.
         let wants_even = name.starts_with("eastron");
         assert!(!wants_even || (ask.address % 2 == 0 && ask.count % 2 == 0), "{name}: {ask:?}");
-        for place in &plan.order[request.serves.clone()] {
-            let point = &meter.points[usize::from(*place)];
-            let is_whole = point.address >= ask.address && u32::from(point.address) + u32::from(point.layout.width()) <= end;
+        for piece in &plan.order[request.serves.clone()] {
+            let point = plan.point(*piece, meter).unwrap();
+            let items = piece.items(point);
+            let is_whole = items.start >= u32::from(ask.address) && items.end <= end;
             assert!(point.table == ask.table && is_whole, "{name}: {point:?} in {ask:?}");
-            served += 1;
+            served += usize::from(piece.holds == Holds::Value);
         }
     }
     assert_eq!(served, meter.points.len(), "{name}: every point once");

@@ -9,7 +9,7 @@ use super::super::face::Batch;
 use super::super::replay::Debt;
 use super::super::store::{Counts, Row, Weight};
 use super::offer::weight_of;
-use super::{Ahead, Core, Entry, Place, View};
+use super::{Ahead, Core, Entry, Place, Unsynced, View};
 
 /// Deletions wait for each other this long.
 const REMOVE_EVERY: Duration = Duration::from_secs(1);
@@ -87,7 +87,8 @@ impl Core {
     /// When flash has something to do at the latest; `accepts`: whether it takes new batches.
     pub(in crate::spool) fn deadline(&self, now: Instant, accepts: bool) -> Option<Instant> {
         self.view?;
-        let due = self.held.values().filter(|entry| accepts && entry.is_waiting()).map(|entry| entry.due).min();
+        let mut waiting = self.held.values().filter(|entry| accepts && entry.is_waiting());
+        let due = if self.is_pressed() { waiting.next().map(|_| now) } else { waiting.map(|entry| entry.due).min() };
         let remove = self.first_removal.map(|first| if self.removals.len() >= REMOVE_AT { now } else { first + REMOVE_EVERY });
         let at_once = self.wants_read().is_some() || !self.to_set_aside.is_empty() || (self.settling && due.is_some());
         [due, remove, at_once.then_some(now), self.aside_next.filter(|_| self.has_session())].into_iter().flatten().min()
@@ -112,9 +113,10 @@ impl Core {
     }
 
     fn due(&mut self, now: Instant) -> Vec<(Arc<Batch>, Keep)> {
+        let at_once = self.settling || self.is_pressed();
         let someone = self.held.values().any(|entry| entry.is_waiting() && entry.due <= now);
-        let all = self.settling || !self.has_session();
-        if !someone && !self.settling {
+        let all = at_once || !self.has_session();
+        if !someone && !at_once {
             return Vec::new();
         }
         let mut write: Vec<(Arc<Batch>, Keep)> = Vec::new();
@@ -127,6 +129,11 @@ impl Core {
             self.freeze(batch.key);
         }
         write
+    }
+
+    /// Memory is filling faster than the window empties it: nothing waits for the end of the window.
+    fn is_pressed(&self) -> bool {
+        self.sums.weight > self.limits.memory / 4
     }
 
     /// These batches are synced. Returns what the journal need not keep for them any more.
@@ -192,12 +199,25 @@ impl Core {
         }
     }
 
-    /// These records are deleted, though not synced. Returns what the journal keeps until they are.
-    pub(in crate::spool) fn removed(&mut self, removed: &[((Row, u64), Removal)], counts: Counts, now: Instant) -> Vec<Debt> {
+    /// These records are deleted, though not synced.
+    pub(in crate::spool) fn removed(&mut self, removed: &[((Row, u64), Removal)], counts: Counts, now: Instant) {
         self.set_counts(counts);
-        let debts = removed.iter().filter_map(|(at, _)| self.forget_removal(*at)).collect();
+        for (at, removal) in removed {
+            if let Some(debt) = self.forget_removal(*at) {
+                self.unsynced.push_back(Unsynced { key: removal.key, position: at.1, debt });
+            }
+        }
         self.first_removal = if self.removals.is_empty() { None } else { Some(now) };
-        debts
+    }
+
+    /// How many deletions wait for their sync.
+    pub(in crate::spool) fn unsynced(&self) -> usize {
+        self.unsynced.len()
+    }
+
+    /// The oldest `count` deletions are synced. Returns what the journal need not keep any more.
+    pub(in crate::spool) fn deletions_synced(&mut self, count: usize) -> Vec<Debt> {
+        self.unsynced.drain(..count.min(self.unsynced.len())).map(|unsynced| unsynced.debt).collect()
     }
 
     fn forget_removal(&mut self, at: (Row, u64)) -> Option<Debt> {

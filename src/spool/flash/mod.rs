@@ -30,11 +30,11 @@ use super::face::{Batch, Content};
 use super::lock::Lock;
 use super::mark::Mark;
 use super::record;
-use super::replay::Debt;
+use super::replay::Gone;
 use super::schemas::Shelf;
 use super::store::{Counts, Row, Store, Trouble, Weight};
 
-/// Deletions are synced within this time.
+/// Deletions are synced within this time, and as often the mark names the end of a growing backlog.
 const SYNC_EVERY: Duration = Duration::from_secs(60);
 /// An empty database whose files are larger than this is replaced by a new one.
 const LARGE: u64 = 8 << 20;
@@ -52,7 +52,7 @@ pub(super) struct Start {
     /// The lock of the directory, when it could be had.
     pub(super) lock: Option<Lock>,
     /// What the journal says is acked, with its place on flash.
-    pub(super) gone: Vec<(Key, u64)>,
+    pub(super) gone: Vec<Gone>,
 }
 
 /// The state of the thread.
@@ -61,17 +61,16 @@ struct Flash {
     directory: PathBuf,
     max_size: u64,
     lock: Option<Lock>,
-    gone: Vec<(Key, u64)>,
+    gone: Vec<Gone>,
     store: Option<Store>,
     shelf: Shelf,
     ballast: Ballast,
     ballast_next: Instant,
     mark: Mark,
+    /// When the mark is to name the end of a growing backlog again.
+    mark_next: Instant,
     /// Since when deletions wait for their sync.
     dirty: Option<Instant>,
-    debts: Vec<Debt>,
-    /// Earlier runs' journal files are still kept.
-    to_release: bool,
     /// Up to here only billing, events and gaps are left.
     thinned_to: u64,
     retry: Backoff,
@@ -111,9 +110,8 @@ impl Flash {
             ballast,
             ballast_next: now,
             mark: Mark::default(),
+            mark_next: now,
             dirty: None,
-            debts: Vec::new(),
-            to_release: true,
             thinned_to: 0,
             retry: Backoff::new(Duration::from_secs(1), Duration::from_millis(500), Duration::from_secs(60), seed),
             retry_at: now,
@@ -219,7 +217,7 @@ impl Flash {
         store.flush()?;
         let now = clock::monotonic();
         self.dirty.get_or_insert(now);
-        self.debts.extend(self.desk.removed(removals, store.counts(), now));
+        self.desk.removed(removals, store.counts(), now);
         self.check_emptiness()
     }
 
@@ -285,6 +283,8 @@ impl Flash {
         let (counts, first) = (store.counts(), written.first().map_or(0, |(written, _)| written.position));
         if !self.mark.held {
             self.put_mark(counts, first)?;
+        } else if clock::monotonic() >= self.mark_next {
+            self.put_mark(counts, self.mark.lowest)?;
         }
         self.desk.written(&written, counts, clock::monotonic());
         Ok(())
@@ -296,6 +296,7 @@ impl Flash {
         let mark = Mark { store: counts.store, lowest, next: counts.next, held, since_ms };
         self.bytes_written += mark.write(&self.directory)?;
         self.mark = mark;
+        self.mark_next = clock::monotonic() + SYNC_EVERY;
         Ok(())
     }
 
@@ -310,6 +311,7 @@ impl Flash {
 
     fn sync_deletions(&mut self) -> Result<(), Trouble> {
         let Some(store) = &self.store else { return Ok(()) };
+        let waiting = self.desk.report(|core| core.unsynced());
         store.sync()?;
         let counts = store.counts();
         let lowest =
@@ -317,8 +319,7 @@ impl Flash {
         let lowest = lowest.min().unwrap_or(counts.next);
         self.put_mark(counts, lowest)?;
         self.dirty = None;
-        let debts = std::mem::take(&mut self.debts);
-        self.desk.settle_debts(&debts, std::mem::take(&mut self.to_release));
+        self.desk.deletions_synced(waiting);
         if counts.batches == 0 { self.begin_anew() } else { Ok(()) }
     }
 
@@ -389,7 +390,9 @@ impl Flash {
     /// The last sync.
     fn finish(&mut self) {
         let removals = self.desk.report(|core| core.all_removals());
-        let outcome = self.remove(&removals).and_then(|()| if self.dirty.is_some() { self.sync_deletions() } else { Ok(()) });
+        let grown = self.store.as_ref().is_some_and(|store| store.counts().next != self.mark.next);
+        let outcome = self.remove(&removals);
+        let outcome = outcome.and_then(|()| if grown || self.dirty.is_some() { self.sync_deletions() } else { Ok(()) });
         if let Err(trouble) = outcome {
             warn!(%trouble, "deletions could not be synced at the end; what was acked last may be sent once more");
         }
