@@ -40,8 +40,6 @@ const MOST_WAITING: usize = 64;
 /// one cost three times the processor time. On a serial line every millisecond counts and there are no ticks.
 const TICK: Duration = Duration::from_millis(100);
 const TICKS_IN_A_PERIOD: u32 = 10;
-/// Of the time that living meters want, what silent ones may take together.
-const PROBE_SHARE: f64 = 0.05;
 /// Between attempts to open a wire.
 const REOPEN_FIRST: Duration = Duration::from_secs(1);
 const REOPEN_AT_LEAST: Duration = Duration::from_millis(200);
@@ -88,7 +86,7 @@ impl Task {
         Self {
             memory: Memory::new(meters, pace.line_cost(), bus.notebook),
             master: Master::new(&bus.model, source),
-            schedule: Schedule::new(&wants, lost, PROBE_SHARE, now, fastrand::u64(..)),
+            schedule: Schedule::new(&wants, lost, f64::from(bus.model.probe_share) / 100.0, now, fastrand::u64(..)),
             append: bus.append,
             clock: bus.clock,
             report: Report::new(&bus.model.name, names, bus.status),
@@ -121,6 +119,10 @@ impl Task {
             }
             let next = self.schedule.next_while_down(now);
             return self.perform(next, Reason::LineDown, at).await;
+        }
+        if self.schedule.is_aligned() {
+            // The wall clock may be set at any time: a gateway starts before it knows the hour.
+            self.schedule.align(self.clock.now().wall_ms, now);
         }
         let next = self.schedule.next(now);
         self.perform(next, Reason::Silent, now + TURN).await
@@ -288,7 +290,7 @@ impl Task {
 
 fn wants(meter: &Meter) -> Wants {
     let periods = groups(meter).iter().map(|group| group.every).collect();
-    Wants { periods, ..Wants::default() }
+    Wants { periods, is_urgent: meter.is_urgent, is_aligned: meter.is_aligned }
 }
 
 /// How far apart the ticks are at which a wire whose meters have this shortest period wakes.

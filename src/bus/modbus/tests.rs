@@ -15,11 +15,27 @@ const TIMEOUT: Duration = Duration::from_millis(5);
 const QUARANTINE: Duration = Duration::from_millis(15);
 
 fn bus(line: Line) -> Bus {
-    Bus { name: "b".into(), line, timeout: TIMEOUT, quarantine: QUARANTINE, overload_is_allowed: false, meters: Vec::new() }
+    Bus {
+        name: "b".into(),
+        line,
+        timeout: TIMEOUT,
+        quarantine: QUARANTINE,
+        probe_share: 5,
+        overload_is_allowed: false,
+        meters: Vec::new(),
+    }
 }
 
 fn serial(path: &std::path::Path, baud: u32) -> Line {
-    Line::Serial(Serial { path: path.to_owned(), baud, parity: Parity::None, data_bits: 8, stop_bits: 1 })
+    Line::Serial(Serial {
+        path: path.to_owned(),
+        baud,
+        parity: Parity::None,
+        data_bits: 8,
+        stop_bits: 1,
+        echo_is_dropped: false,
+        rs485: false,
+    })
 }
 
 fn tcp(port: u16, framing: Framing) -> Line {

@@ -54,6 +54,8 @@ fn meter(name: &str, unit: u8, every: Duration) -> Meter {
         name: name.into(),
         unit,
         every,
+        is_urgent: false,
+        is_aligned: false,
         pause: Duration::ZERO,
         max_registers: 125,
         max_gap: None,
@@ -84,8 +86,15 @@ fn run_with(line: Line, meters: Vec<Meter>, source: Option<Source>, timeout: Dur
     let folder = tempfile::tempdir().unwrap();
     let notebook = Notebook::open(&folder.path().join("notebook"));
     let source = source.unwrap_or_else(|| Source::Line(line.clone()));
-    let model =
-        model::Bus { name: "b".into(), line, timeout, quarantine: Duration::from_millis(100), overload_is_allowed: false, meters };
+    let model = model::Bus {
+        name: "b".into(),
+        line,
+        timeout,
+        quarantine: Duration::from_millis(100),
+        probe_share: 5,
+        overload_is_allowed: false,
+        meters,
+    };
     let bus = Bus {
         model: Arc::new(model),
         append: Arc::clone(&spool) as Arc<dyn Append>,
@@ -117,7 +126,15 @@ impl Running {
 }
 
 fn serial() -> Line {
-    Line::Serial(Serial { path: "/dev/serial/none".into(), baud: 9600, parity: Parity::Even, data_bits: 8, stop_bits: 1 })
+    Line::Serial(Serial {
+        path: "/dev/serial/none".into(),
+        baud: 9600,
+        parity: Parity::Even,
+        data_bits: 8,
+        stop_bits: 1,
+        echo_is_dropped: false,
+        rs485: false,
+    })
 }
 
 fn tcp(port: u16) -> Line {
