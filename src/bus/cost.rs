@@ -101,7 +101,15 @@ mod tests {
     use crate::config::model::{Parity, Serial, Table, Tcp};
 
     fn serial(baud: u32, parity: Parity) -> Pace {
-        Pace::of(&Line::Serial(Serial { path: "/dev/null".into(), baud, parity, data_bits: 8, stop_bits: 1 }))
+        Pace::of(&Line::Serial(Serial {
+            path: "/dev/null".into(),
+            baud,
+            parity,
+            data_bits: 8,
+            stop_bits: 1,
+            echo_is_dropped: false,
+            rs485: false,
+        }))
     }
 
     fn registers(count: u16) -> Ask {

@@ -114,6 +114,8 @@ mod tests {
             name: "m".into(),
             unit: 1,
             every,
+            is_urgent: false,
+            is_aligned: false,
             pause: Duration::ZERO,
             max_registers: 125,
             max_gap: None,
@@ -125,11 +127,19 @@ mod tests {
 
     fn bus(line: Line, meters: Vec<Meter>) -> Bus {
         let (timeout, quarantine) = (Duration::from_secs(1), Duration::ZERO);
-        Bus { name: "b".into(), line, timeout, quarantine, overload_is_allowed: false, meters }
+        Bus { name: "b".into(), line, timeout, quarantine, probe_share: 5, overload_is_allowed: false, meters }
     }
 
     fn serial(baud: u32) -> Line {
-        Line::Serial(Serial { path: "/dev/null".into(), baud, parity: Parity::Even, data_bits: 8, stop_bits: 1 })
+        Line::Serial(Serial {
+            path: "/dev/null".into(),
+            baud,
+            parity: Parity::Even,
+            data_bits: 8,
+            stop_bits: 1,
+            echo_is_dropped: false,
+            rs485: false,
+        })
     }
 
     fn tcp(framing: Framing) -> Line {

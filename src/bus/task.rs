@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::cost::Pace;
 use super::link::trouble::Trouble;
-use super::memory::{Memory, Took};
+use super::memory::{Memory, Took, groups};
 use super::modbus::Master;
 use super::report::{Report, Taken, missing};
-use super::schedule::{Grant, Next, Outcome, Schedule};
+use super::schedule::{Grant, Next, Outcome, Schedule, Wants};
 use super::source::Source;
 use super::{Bus, Request};
 use crate::backoff::Backoff;
@@ -78,14 +78,15 @@ impl Task {
     /// A task over this source.
     pub(super) fn new(bus: Bus, source: Source) -> Self {
         let meters = &bus.model.meters;
-        let periods: Vec<Duration> = meters.iter().map(|meter| meter.every).collect();
+        let wants: Vec<Wants> = meters.iter().map(wants).collect();
+        let periods = wants.iter().flat_map(|wants| wants.periods.iter().copied());
         let (pace, now) = (Pace::of(&bus.model.line), monotonic());
         let lost = pace.lost(bus.model.timeout, bus.model.quarantine);
         let names = meters.iter().map(|meter| (meter.name.clone(), meter.unit)).collect();
         Self {
             memory: Memory::new(meters, pace.line_cost(), bus.notebook),
             master: Master::new(&bus.model, source),
-            schedule: Schedule::new(&periods, lost, now, fastrand::u64(..)),
+            schedule: Schedule::new(&wants, lost, f64::from(bus.model.probe_share) / 100.0, now, fastrand::u64(..)),
             append: bus.append,
             clock: bus.clock,
             report: Report::new(&bus.model.name, names, bus.status),
@@ -94,7 +95,7 @@ impl Task {
             stop: bus.stop,
             heartbeat: heartbeat(),
             backoff: Backoff::new(REOPEN_FIRST, REOPEN_AT_LEAST, REOPEN_AT_MOST, fastrand::u64(..)),
-            apart: ticks(&bus.model.line, &periods),
+            apart: ticks(&bus.model.line, periods.min()),
             reopen_at: Some(now),
         }
     }
@@ -118,6 +119,10 @@ impl Task {
             }
             let next = self.schedule.next_while_down(now);
             return self.perform(next, Reason::LineDown, at).await;
+        }
+        if self.schedule.is_aligned() {
+            // The wall clock may be set at any time: a gateway starts before it knows the hour.
+            self.schedule.align(self.clock.now().wall_ms, now);
         }
         let next = self.schedule.next(now);
         self.perform(next, Reason::Silent, now + TURN).await
@@ -161,7 +166,7 @@ impl Task {
 
     async fn hold_dialogue(&mut self, grant: Grant) -> Result<(), Stopped> {
         let begun = self.clock.now();
-        let Some((meter, mut poll)) = self.memory.poll(grant.meter, &begun) else { return Ok(()) };
+        let Some((meter, mut poll)) = self.memory.poll(grant.meter, grant.groups, &begun) else { return Ok(()) };
         let mut tally = Tally::default();
         let mut step = poll.step(Heard::Nothing, &begun);
         let sweeps = loop {
@@ -283,10 +288,15 @@ impl Task {
     }
 }
 
-/// How far apart the ticks are at which a wire with meters of these periods wakes.
-fn ticks(line: &Line, periods: &[Duration]) -> Duration {
-    match (line, periods.iter().min()) {
-        (Line::Tcp(_), Some(shortest)) => TICK.min(*shortest / TICKS_IN_A_PERIOD),
+fn wants(meter: &Meter) -> Wants {
+    let periods = groups(meter).iter().map(|group| group.every).collect();
+    Wants { periods, is_urgent: meter.is_urgent, is_aligned: meter.is_aligned }
+}
+
+/// How far apart the ticks are at which a wire whose meters have this shortest period wakes.
+fn ticks(line: &Line, shortest: Option<Duration>) -> Duration {
+    match (line, shortest) {
+        (Line::Tcp(_), Some(shortest)) => TICK.min(shortest / TICKS_IN_A_PERIOD),
         _ => Duration::ZERO,
     }
 }

@@ -101,6 +101,8 @@ pub struct Bus {
     pub timeout: Duration,
     /// How long the line must have been silent after a failure before the next request.
     pub quarantine: Duration,
+    /// Of the time that living meters want, what silent ones may take together; in percent, 1..=50.
+    pub probe_share: u8,
     /// Whether a line that is booked beyond its capacity is worth a warning.
     pub overload_is_allowed: bool,
     /// In the order of their names; at least one.
@@ -129,6 +131,10 @@ pub struct Serial {
     pub data_bits: u8,
     /// 1 or 2.
     pub stop_bits: u8,
+    /// Whether the adapter hears what it sends, and that is dropped.
+    pub echo_is_dropped: bool,
+    /// Whether the kernel switches the sender of the line on and off.
+    pub rs485: bool,
 }
 
 impl Serial {
@@ -180,6 +186,10 @@ pub struct Meter {
     pub unit: u8,
     /// Poll period of the points that have none of their own, at least 10 ms.
     pub every: Duration,
+    /// Whether it is polled before other meters of the bus that are due.
+    pub is_urgent: bool,
+    /// Whether it is polled when the wall clock shows whole periods (UTC), and not spread over them.
+    pub is_aligned: bool,
     /// Silence the meter wants between its answer and the next request on the line; zero: what the standard asks.
     pub pause: Duration,
     /// Largest number of registers in one request, 1..=125.

@@ -54,6 +54,8 @@ pub enum Takes {
     Duration,
     /// Text: a number and MiB or the like.
     Size,
+    /// Text: a whole number and %.
+    Percent,
     /// Text: one of these words.
     Word(&'static [&'static str]),
     /// A list of texts.
@@ -82,6 +84,7 @@ impl Takes {
             Self::Text | Self::Path | Self::Word(_) => "a text in quotes",
             Self::Duration => "a time with its unit, in quotes",
             Self::Size => "a size with its unit, in quotes",
+            Self::Percent => "a share in percent, in quotes",
             Self::Texts => "a list of texts",
             Self::Integer => "a whole number",
             Self::Number => "a number",
@@ -95,7 +98,7 @@ impl Takes {
     /// Whether a value is of this type; nothing is converted.
     pub(super) fn fits(self, item: &Item) -> bool {
         match self {
-            Self::Text | Self::Path | Self::Duration | Self::Size | Self::Word(_) => matches!(item, Item::Text(_)),
+            Self::Text | Self::Path | Self::Duration | Self::Size | Self::Percent | Self::Word(_) => matches!(item, Item::Text(_)),
             Self::Texts => matches!(item, Item::List(list) if list.iter().all(|node| matches!(node.item, Item::Text(_)))),
             Self::Integer => matches!(item, Item::Integer(_)),
             Self::Number => matches!(item, Item::Integer(_) | Item::Float(_)),
@@ -141,6 +144,10 @@ pub(super) const PARITIES: &[&str] = &["even", "odd", "none"];
 pub(super) const FRAMINGS: &[&str] = &["tcp", "rtu"];
 /// Words of `overload`.
 pub(super) const OVERLOADS: &[&str] = &["warn", "allow"];
+/// Words of `echo`.
+pub(super) const ECHOES: &[&str] = &["none", "drop"];
+/// Words of `priority`.
+pub(super) const PRIORITIES: &[&str] = &["normal", "high"];
 /// Words of `keep`.
 pub(super) const KEEPS: &[&str] = &["normal", "always"];
 /// Words of `register`.
@@ -154,7 +161,7 @@ pub(super) const KINDS: &[&str] = &["gauge", "counter", "state"];
 #[rustfmt::skip]
 pub const KEYS: &[Key] = {
     use Section::{Bus, Gateway, Meter, Point, Profile, Root, Spool, Uplink};
-    use Takes::{Duration, Flag, Integer, Integers, Named, Names, Number, Path, Size, Text, Texts, Word};
+    use Takes::{Duration, Flag, Integer, Integers, Named, Names, Number, Path, Percent, Size, Text, Texts, Word};
     &[
         needed(Root, "gateway", Takes::Table(Gateway), "", "who this box is"),
         needed(Root, "uplink", Takes::Table(Uplink), "", "where readings go"),
@@ -185,15 +192,20 @@ pub const KEYS: &[Key] = {
         key(Bus, "parity", Word(PARITIES), "\"even\"", "parity bit"),
         key(Bus, "stop-bits", Integer, "1", "1 or 2"),
         key(Bus, "data-bits", Integer, "8", "8 for Modbus RTU"),
+        key(Bus, "echo", Word(ECHOES), "\"drop\"", "whether the adapter hears what it sends"),
+        key(Bus, "rs485", Flag, "true", "whether the kernel switches the sender (RTS); most USB adapters do it themselves"),
         key(Bus, "tcp", Text, "\"10.4.2.9:502\"", "host and port"),
         key(Bus, "framing", Word(FRAMINGS), "\"tcp\"", "what travels in the TCP stream"),
         key(Bus, "timeout", Duration, "\"500ms\"", "end of the request to the first byte of the answer; line time is added"),
         key(Bus, "quarantine", Duration, "\"300ms\"", "silence after a failure, as long as the latest late answer"),
+        key(Bus, "probe-share", Percent, "\"5%\"", "what silent meters may take of the time that the others want"),
         key(Bus, "overload", Word(OVERLOADS), "\"warn\"", "whether more polls than the line can carry are worth a warning"),
 
         needed(Meter, "bus", Text, "\"cabinet-a\"", "the wire it hangs on"),
         needed(Meter, "unit", Integer, "1", "Modbus unit id"),
         needed(Meter, "every", Duration, "\"10s\"", "poll period"),
+        key(Meter, "priority", Word(PRIORITIES), "\"high\"", "whether it goes before other meters of the bus"),
+        key(Meter, "align", Flag, "true", "whether it is polled when the clock shows whole periods, as at :00 and :15"),
         key(Meter, "keep", Word(KEEPS), "\"always\"", "what is given up last when room runs out: billing"),
         key(Meter, "pause", Duration, "\"20ms\"", "silence it wants after each answer"),
         key(Meter, "max-registers", Integer, "50", "most registers in one request"),

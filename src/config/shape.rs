@@ -227,6 +227,7 @@ fn remedy(node: &Node, key: &Key, typed: &str) -> String {
         (Takes::Duration, Item::Integer(number)) => {
             format!("say of what: `{name} = \"{number}s\"` for seconds, \"{number}ms\" for milliseconds")
         }
+        (Takes::Percent, Item::Integer(number)) => format!("write it in quotes, with its sign: `{name} = \"{number}%\"`"),
         (Takes::Size, Item::Integer(number)) => format!("say of what: `{name} = \"{number}MiB\"`"),
         (Takes::Text | Takes::Path | Takes::Word(_), Item::Integer(_) | Item::Float(_) | Item::Bool(_) | Item::Date(_)) => {
             format!("write it in quotes: `{name} = \"{typed}\"`")

@@ -54,6 +54,8 @@ fn meter(name: &str, unit: u8, every: Duration) -> Meter {
         name: name.into(),
         unit,
         every,
+        is_urgent: false,
+        is_aligned: false,
         pause: Duration::ZERO,
         max_registers: 125,
         max_gap: None,
@@ -84,8 +86,15 @@ fn run_with(line: Line, meters: Vec<Meter>, source: Option<Source>, timeout: Dur
     let folder = tempfile::tempdir().unwrap();
     let notebook = Notebook::open(&folder.path().join("notebook"));
     let source = source.unwrap_or_else(|| Source::Line(line.clone()));
-    let model =
-        model::Bus { name: "b".into(), line, timeout, quarantine: Duration::from_millis(100), overload_is_allowed: false, meters };
+    let model = model::Bus {
+        name: "b".into(),
+        line,
+        timeout,
+        quarantine: Duration::from_millis(100),
+        probe_share: 5,
+        overload_is_allowed: false,
+        meters,
+    };
     let bus = Bus {
         model: Arc::new(model),
         append: Arc::clone(&spool) as Arc<dyn Append>,
@@ -117,7 +126,15 @@ impl Running {
 }
 
 fn serial() -> Line {
-    Line::Serial(Serial { path: "/dev/serial/none".into(), baud: 9600, parity: Parity::Even, data_bits: 8, stop_bits: 1 })
+    Line::Serial(Serial {
+        path: "/dev/serial/none".into(),
+        baud: 9600,
+        parity: Parity::Even,
+        data_bits: 8,
+        stop_bits: 1,
+        echo_is_dropped: false,
+        rs485: false,
+    })
 }
 
 fn tcp(port: u16) -> Line {
@@ -244,6 +261,34 @@ async fn what_a_meter_refuses_is_remembered_in_the_notebook_and_does_not_make_it
     assert_eq!(bus.spool.values("m"), [Value::UInt(5), Value::UInt(6)]);
     assert_eq!(bus.spool.0.lock().unwrap()[1].values[1], (1, Value::Missing, Quality::Bad(Reason::Exception(2))));
     assert!(bus.notebook.get("refused.m").is_some_and(|fact| fact.contains("8+1")), "{:?}", bus.notebook.get("refused.m"));
+    bus.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn points_with_a_period_of_their_own_are_read_with_the_others_when_both_are_due() {
+    let ports = Ports::new(Framing::Rtu, false);
+    let mut wire = ports.next();
+    let mut two_groups = meter("m", 1, SECOND);
+    let mut content = (**two_groups.schema).clone();
+    content.points.push(SchemaPoint { name: "total".into(), ..content.points[0].clone() });
+    two_groups.schema = Arc::new(MeterSchema::new(content));
+    two_groups.points.push(Point { address: 8, every: Some(SECOND * 3), ..two_groups.points[0].clone() });
+    let bus = run(serial(), vec![two_groups], Some(Source::Scripted(ports)));
+    let mut lengths = Vec::new();
+    let mut request = [0; 8];
+    for _ in 0..13 {
+        wire.read_exact(&mut request).await.unwrap();
+        let count = request[5];
+        let mut answer = [&[1, 4, 2 * count][..], &vec![0; 2 * usize::from(count)]].concat();
+        answer.extend(crc(&answer).to_le_bytes());
+        wire.write_all(&answer).await.unwrap();
+        lengths.push(count);
+    }
+    assert_eq!(lengths[0], 2, "everything at first");
+    let both: Vec<usize> = (1..13).filter(|place| lengths[*place] == 2).collect();
+    assert_eq!(both.len(), 4, "{lengths:?}");
+    assert!(both.windows(2).all(|pair| pair[1] - pair[0] == 3), "{lengths:?}");
+    bus.until(|spool, _| spool.values("m").len() == 13).await;
     bus.end().await;
 }
 

@@ -114,6 +114,7 @@ impl<'a> Judge<'a> {
         let profile = self.profile_of(section, profiles);
         let points = self.all_points(section, profile);
         let keep = self.optional(section, "keep", |judge| [Keep::Normal, Keep::Always].get(judge.word(section, "keep")?).copied());
+        let priority = self.optional(section, "priority", |judge| judge.word(section, "priority"));
         let habits = own.or(profile.map(|profile| profile.habits).unwrap_or_default());
         let (schemas, points) = points?;
         self.room_for_points(section, &schemas, &points, &habits);
@@ -125,6 +126,8 @@ impl<'a> Judge<'a> {
         Some(Meter {
             unit: unit?,
             every: every?,
+            is_urgent: priority? == Some(1),
+            is_aligned: section.flag("align").unwrap_or(false),
             pause: habits.pause.unwrap_or_default(),
             max_registers: habits.longest(),
             max_gap: habits.max_gap,

@@ -188,6 +188,26 @@ impl Judge<'_> {
         None
     }
 
+    /// A share in percent within a range.
+    pub(super) fn percent(&mut self, section: &Section, key: &str, range: RangeInclusive<u8>) -> Option<u8> {
+        let (text, place) = (section.text(key)?, section.place(key)?);
+        let full = section.full(key);
+        let share = match quantity::percent(text) {
+            Ok(share) => u8::try_from(share).ok().filter(|share| range.contains(share)),
+            Err(expected) => {
+                let title = format!("`{full}` is not a share: \"{text}\"");
+                self.findings.error(Code::BadValue, place, title).label(expected).help(meaning(section, key));
+                return None;
+            }
+        };
+        if share.is_none() {
+            let expected = format!("expected {}% to {}%", range.start(), range.end());
+            let title = format!("`{full}` is out of range: \"{text}\", {expected}");
+            self.findings.error(Code::OutOfRange, place, title).label(expected).help(meaning(section, key));
+        }
+        share
+    }
+
     /// A key that may be absent: `Some(None)` where it is, `None` where it is wrong.
     #[expect(clippy::option_option, reason = "absent, wrong and right are three things")]
     pub(super) fn optional<T>(

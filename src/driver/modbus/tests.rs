@@ -36,6 +36,8 @@ fn meter(points: Vec<Point>) -> Arc<Meter> {
         name: "m".into(),
         unit: 1,
         every: Duration::from_secs(1),
+        is_urgent: false,
+        is_aligned: false,
         pause: Duration::ZERO,
         max_registers: 125,
         max_gap: None,

@@ -15,6 +15,17 @@ fn meters(text: &str) -> Vec<Meter> {
 const POINT: &str = "register = \"holding\"\naddress = 0\ntype = \"u16\"\n";
 
 #[test]
+fn a_meter_may_go_first_and_keep_to_the_wall_clock() {
+    let text = |keys: &str| format!("[meter.m]\nbus = \"b\"\nunit = 1\nevery = \"15m\"\n{keys}[meter.m.point.p]\n{POINT}");
+    let meter = |keys: &str| meters(&text(keys)).remove(0);
+    assert!(!meter("").is_urgent && !meter("").is_aligned);
+    let set = meter("priority = \"high\"\nalign = true\n");
+    assert!(set.is_urgent && set.is_aligned);
+    let mistyped = load(&format!("[bus.b]\ntcp = \"h:502\"\n{}", text("priority = \"hi\"\n")));
+    assert_eq!(codes(&mistyped), [Code::BadValue]);
+}
+
+#[test]
 fn half_a_register_is_eight_bits_of_it() {
     let half = |keys: &str| {
         let (schema, point) = register(keys);
