@@ -3,10 +3,16 @@
 //!
 //! `cargo bench --bench bare_loop` (needs cc, libmodbus-dev, libmosquitto-dev and mosquitto; five pairs of 60 s, ten minutes and a half).
 //! Shorter: `cargo bench --bench bare_loop -- PAIRS SECONDS`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a bench that cannot go on should stop and say where; its figures are its output"
+)]
 
 #[path = "../tests/sim/mod.rs"]
-#[allow(dead_code, unused_imports, unreachable_pub)]
+#[allow(unused_imports, reason = "the simulators' own tests run in tests/it")]
 mod sim;
 
 use std::fmt::Write as _;
@@ -75,12 +81,14 @@ fn measure(mut child: Child, seconds: u64) -> Used {
     used
 }
 
-/// User and system time so far, proc(5).
+/// Time on a processor so far, all threads, in nanoseconds' resolution (proc(5), schedstat); ticks would be too coarse.
 fn cpu_seconds(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    ticks / 100.0
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs");
+    let nanoseconds = threads.map(|thread| {
+        let stat = fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap_or_default();
+        stat.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0.0)
+    });
+    nanoseconds.sum::<f64>() / 1e9
 }
 
 fn peak_kib(pid: u32) -> u64 {
@@ -114,10 +122,10 @@ fn daemon(config: &Path, folder: &Path) -> Child {
 
 fn configuration(folder: &Path, meters: &[ModbusTcp], broker: u16) -> PathBuf {
     let journal = tempfile::Builder::new().prefix("districtd-bench").tempdir_in("/dev/shm").unwrap().keep();
+    let (state, journal) = (folder.display(), journal.display());
     let mut text = format!(
-        "[gateway]\nname = \"bench\"\ndistrict = \"bench\"\nstate = {folder:?}\n[uplink]\nbrokers = [\"mqtt://127.0.0.1:{broker}\"]\n\
-         [spool]\npath = {:?}\njournal = {journal:?}\n[profile.floats]\n",
-        folder.join("spool")
+        "[gateway]\nname = \"bench\"\ndistrict = \"bench\"\nstate = \"{state}\"\n[uplink]\nbrokers = [\"mqtt://127.0.0.1:{broker}\"]\n\
+         [spool]\npath = \"{state}/spool\"\njournal = \"{journal}\"\n[profile.floats]\n"
     );
     for value in 0..VALUES {
         let address = 2 * value;

@@ -4,7 +4,8 @@
 //! [`Stamp`] knows whether the kernel called it synchronised. Deliberately absent: setting clocks, and timers.
 
 use std::fs;
-use std::time::Instant;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -15,6 +16,16 @@ use crate::reading::{BootId, Stamp};
 #[must_use]
 pub fn monotonic() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// The first tick at or after `at`. Ticks are `apart`, and the same for the whole process: tasks that need not be exact wake
+/// together, so that the processor sleeps longer and works on a warm cache.
+#[must_use]
+pub fn tick(at: Instant, apart: Duration) -> Instant {
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    let Some(since) = at.checked_duration_since(*ORIGIN.get_or_init(monotonic)) else { return at };
+    let Some(past) = since.as_nanos().checked_rem(apart.as_nanos()).filter(|past| *past > 0) else { return at };
+    at + apart.saturating_sub(Duration::from_nanos(u64::try_from(past).unwrap_or(0)))
 }
 
 /// Gives stamps, and corrects those that were given before the wall clock was right.
@@ -79,6 +90,16 @@ mod tests {
 
     fn stamp(boot: u128, boot_ms: u64, wall_ms: i64, synchronised: bool) -> Stamp {
         Stamp { wall_ms, boot: BootId(boot), boot_ms, synchronised }
+    }
+
+    #[test]
+    fn moments_between_two_ticks_share_the_later_one() {
+        let apart = Duration::from_millis(100);
+        let first = tick(tick(monotonic(), apart) + apart, apart);
+        assert_eq!(tick(first, apart), first);
+        assert_eq!(tick(first + Duration::from_millis(1), apart), first + apart);
+        assert_eq!(tick(first + Duration::from_millis(99), apart), first + apart);
+        assert_eq!(tick(first, Duration::ZERO), first);
     }
 
     #[test]

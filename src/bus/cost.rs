@@ -10,11 +10,11 @@ use crate::driver::Ask;
 use crate::driver::modbus::LineCost;
 
 /// Bytes of a read request as an RTU frame: unit, function, address, count, CRC.
-const REQUEST_BYTES: u32 = 8;
+pub(super) const REQUEST_BYTES: u32 = 8;
 /// Bytes of an answer that carry no data, as an RTU frame: unit, function, byte count, CRC.
-const ANSWER_FRAME_BYTES: u32 = 5;
+pub(super) const ANSWER_FRAME_BYTES: u32 = 5;
 /// From the end of a request to the answer, until a meter is known better: the middle of what electricity meters need.
-const TURNAROUND: Duration = Duration::from_millis(20);
+pub(super) const TURNAROUND: Duration = Duration::from_millis(20);
 /// What adapters and schedulers may add within an answer: the latency timer of an FTDI adapter is 16 ms.
 const SLACK: Duration = Duration::from_millis(20);
 /// Above 19200 baud the silences are fixed (2.5.1.1).
@@ -101,7 +101,15 @@ mod tests {
     use crate::config::model::{Parity, Serial, Table, Tcp};
 
     fn serial(baud: u32, parity: Parity) -> Pace {
-        Pace::of(&Line::Serial(Serial { path: "/dev/null".into(), baud, parity, data_bits: 8, stop_bits: 1 }))
+        Pace::of(&Line::Serial(Serial {
+            path: "/dev/null".into(),
+            baud,
+            parity,
+            data_bits: 8,
+            stop_bits: 1,
+            echo_is_dropped: false,
+            rs485: false,
+        }))
     }
 
     fn registers(count: u16) -> Ask {

@@ -68,9 +68,14 @@ impl Doubts {
         self.0.remove(&unit);
     }
 
+    /// Whether an answer of this function may still be under way, whatever its length.
+    pub(super) fn is_doubtful(&self, unit: u8, table: Table) -> bool {
+        self.0.get(&unit).is_some_and(|doubts| doubts.iter().any(|doubt| doubt.shape.table == table))
+    }
+
     /// A request was refused. Whether the refusal can only belong to it.
     pub(super) fn refused(&mut self, unit: u8, ask: Ask, now: Instant) -> bool {
-        let ambiguous = self.0.get(&unit).is_some_and(|doubts| doubts.iter().any(|doubt| doubt.shape.table == ask.table));
+        let ambiguous = self.is_doubtful(unit, ask.table);
         if ambiguous {
             self.doubt(unit, ask, now);
         } else {

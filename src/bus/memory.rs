@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::model::Meter;
+use super::schedule::Groups;
+use crate::config::model::{Group, Meter};
 use crate::driver::modbus::{LineCost, Poll, Poller};
 use crate::driver::{Ask, Learnt, Refusal};
 use crate::notebook::Notebook;
@@ -43,6 +44,7 @@ pub(super) struct Memory {
 #[derive(Debug)]
 struct Known {
     model: Arc<Meter>,
+    groups: Vec<Group>,
     poller: Poller,
     per_request: Duration,
 }
@@ -53,7 +55,7 @@ impl Memory {
         let known = |meter: &Meter| {
             let model = Arc::new(meter.clone());
             let poller = Poller::new(Arc::clone(&model), line, remembered(&notebook, meter));
-            Known { model, poller, per_request: line.per_request }
+            Known { groups: groups(&model), model, poller, per_request: line.per_request }
         };
         let meters = meters.iter().map(known).collect();
         Self { meters, line, notebook }
@@ -74,10 +76,18 @@ impl Memory {
         self.meters.get(meter).map(|known| &known.model)
     }
 
-    /// Begins a poll of all points.
-    pub(super) fn poll(&mut self, meter: usize, now: &Stamp) -> Option<(Arc<Meter>, Poll)> {
+    /// Begins a poll of the points of these groups, which stand in the order of [`groups`].
+    pub(super) fn poll(&mut self, meter: usize, wanted: Groups, now: &Stamp) -> Option<(Arc<Meter>, Poll)> {
         let known = self.meters.get_mut(meter)?;
-        Some((Arc::clone(&known.model), known.poller.poll_all(now)))
+        let poll = if (0..known.groups.len()).all(|place| wanted.has(place)) {
+            known.poller.poll_all(now)
+        } else {
+            let groups = known.groups.iter().enumerate().filter(|(place, _)| wanted.has(*place));
+            let mut due: Vec<u16> = groups.flat_map(|(_, group)| group.points.iter().copied()).collect();
+            due.sort_unstable();
+            known.poller.poll(&due, now)
+        };
+        Some((Arc::clone(&known.model), poll))
     }
 
     /// Takes what a dialogue learnt; answers what the meter refuses now, if that has changed.
@@ -104,6 +114,18 @@ impl Memory {
         known.per_request = (known.per_request * 7 + each) / 8;
         known.poller.price(LineCost { per_request: known.per_request, ..self.line });
     }
+}
+
+/// The groups of a meter, the shortest period first. Where there are more than the schedule can tell apart, those of the longest
+/// periods are polled together, at the shortest of theirs.
+pub(super) fn groups(meter: &Meter) -> Vec<Group> {
+    let mut groups = meter.groups();
+    let surplus = groups.split_off(groups.len().min(Groups::MOST));
+    if let Some(last) = groups.last_mut() {
+        last.points.extend(surplus.into_iter().flat_map(|group| group.points));
+        last.points.sort_unstable();
+    }
+    groups
 }
 
 fn fact(meter: &Meter) -> String {

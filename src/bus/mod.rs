@@ -7,6 +7,7 @@ mod answer;
 mod cost;
 mod doubt;
 mod link;
+pub mod load;
 mod memory;
 mod modbus;
 mod report;

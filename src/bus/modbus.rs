@@ -32,6 +32,9 @@ const CANARIES: usize = 3;
 /// How often a line is made ready anew for one request: it was closed while idle, or something came unasked.
 const ATTEMPTS: usize = 3;
 
+/// So long at most is waited for answers to an earlier master when the wire is opened.
+const INHERITED: Duration = Duration::from_secs(2);
+
 /// What happened on the wire since it was last asked.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -101,6 +104,8 @@ enum Outcome {
 enum Failure {
     Silence,
     Garbage,
+    /// A well-formed answer, which can only belong to this request, of fewer items.
+    Short,
     Down,
 }
 
@@ -135,7 +140,7 @@ impl Master {
     /// # Errors
     /// Why it cannot be opened.
     pub(super) async fn open(&mut self) -> Result<(), Trouble> {
-        self.dirty = (self.framing == Framing::Rtu).then_some(self.timeout + self.quarantine);
+        self.dirty = (self.framing == Framing::Rtu).then_some((self.timeout + self.quarantine).min(INHERITED));
         self.reopen().await
     }
 
@@ -165,6 +170,8 @@ impl Master {
             match outcome {
                 Outcome::Answer(heard) if !is_canary => return self.count(heard),
                 Outcome::Refused(code, true) if !is_canary => return self.count(Heard::Fault(Fault::Refused(code))),
+                // What is wrong with a canary says nothing about the request.
+                Outcome::Failed(Fault::Short) if is_canary => return self.count(Heard::Fault(Fault::Garbled)),
                 Outcome::Failed(fault) => return self.count(Heard::Fault(fault)),
                 Outcome::Refused(_, false) if !is_canary => break,
                 Outcome::Answer(_) | Outcome::Refused(..) | Outcome::Closed => {}
@@ -326,8 +333,26 @@ impl Master {
                 bits.truncate(usize::from(ask.count));
                 Ok(Outcome::Answer(Heard::Bits(bits)))
             }
+            Ok(response) if self.is_short(link, unit, ask, &response) => match self.framing {
+                Framing::Tcp => Ok(Outcome::Failed(Fault::Short)),
+                Framing::Rtu => Err(Failure::Short),
+            },
             _ => Err(Failure::Garbage),
         }
+    }
+
+    /// Whether this is a proper answer but for having fewer items than were asked for. On RTU it is the answer to this request only if
+    /// nothing of its function was in doubt; and although it is, the line is drained and the doubt kept: what gives less than it is
+    /// asked for may give the rest later.
+    fn is_short(&self, link: &Link, unit: u8, ask: Ask, response: &Response) -> bool {
+        let (body, items) = match response {
+            Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words) => (Body::Words(words), words.len()),
+            Response::ReadCoils(bits) | Response::ReadDiscreteInputs(bits) => (Body::Bits(bits), bits.len()),
+            _ => return false,
+        };
+        let Ok(count) = u16::try_from(items) else { return false };
+        let is_certain = self.framing == Framing::Tcp || !self.doubts.is_doubtful(unit, ask.table);
+        count < ask.count && is_certain && link.heard(|heard| is_proper(self.framing, heard, unit, Ask { count, ..ask }, body))
     }
 
     /// Cleans up after a failed exchange, at the expense of the meter that was asked.
@@ -339,6 +364,7 @@ impl Master {
             Failure::Down if silent && was_proven && self.framing == Framing::Tcp => return Outcome::Closed,
             Failure::Silence => Fault::Silent,
             Failure::Down if silent => Fault::Silent,
+            Failure::Short => Fault::Short,
             Failure::Down | Failure::Garbage => Fault::Garbled,
         };
         if self.framing == Framing::Rtu {
@@ -358,7 +384,7 @@ impl Master {
         match heard {
             Heard::Words(_) | Heard::Bits(_) => self.counts.answers += 1,
             Heard::Fault(Fault::Silent) => self.counts.timeouts += 1,
-            Heard::Fault(Fault::Garbled) => self.counts.garbled += 1,
+            Heard::Fault(Fault::Garbled | Fault::Short) => self.counts.garbled += 1,
             Heard::Fault(Fault::Refused(_)) => self.counts.refused += 1,
             Heard::Fault(Fault::LineDown) | Heard::Nothing => {}
         }

@@ -1,12 +1,14 @@
 //! Who may have the wire next. Pure: `now` is an argument, randomness has a seed.
 //!
 //! Always true here:
-//! - Each meter has a grid of due moments, `every` apart; the grids are spread over the period so that meters do not fall due
-//!   together. The first poll comes within [`FIRST_WITHIN`], whatever the period.
-//! - Of the meters that are due the one whose period ends first goes first. A period that ended without a poll is counted as missed
-//!   and never made up for.
+//! - Each group of points of a meter has a grid of due moments, one period apart. The grids of different meters are spread over the
+//!   period, so that they do not fall due together, or lie on the wall clock where that is wanted; those of one meter coincide where
+//!   their periods allow it, and what is due together is one dialogue. The first poll comes within [`FIRST_WITHIN`], whatever the
+//!   period.
+//! - Of the meters that are due the one whose period ends first goes first; those of high priority go before the others, but not more
+//!   than [`STREAK`] times in a row. A period that ended without a poll is counted as missed and never made up for.
 //! - A meter that gave nothing usable a few times in a row is *silent*. Silent meters are probed at growing, jittered intervals: in
-//!   idle air, which is free, or else out of one budget, a [`SHARE`] of the time that the living want. A period that passes without
+//!   idle air, which is free, or else out of one budget, a settable share of the time that the living want. A period that passes without
 //!   even a probe is told as [`Next::Report`], at growing intervals too, so that the platform sees it without a flood.
 //! - The first silent meter to come back has the others probed soon, half of the line's time at most; when that was in vain, the
 //!   next such round waits longer.
@@ -15,6 +17,7 @@
 
 mod budget;
 mod duty;
+mod turn;
 
 use std::time::{Duration, Instant};
 
@@ -31,6 +34,8 @@ const ROUND_AFTER: Duration = Duration::from_secs(60);
 const ROUND_AFTER_MOST: Duration = Duration::from_secs(3600);
 /// What a dialogue is taken to cost until it was held.
 const UNKNOWN_COST: Duration = Duration::from_millis(50);
+/// Dialogues of high priority in a row while others wait.
+const STREAK: u32 = 4;
 /// Fraction of the golden ratio: multiples of it spread evenly over the unit interval, however many there are.
 const SPREAD: f64 = 0.618_033_988_749_894_9;
 
@@ -47,11 +52,46 @@ pub(super) enum Next {
     Nothing,
 }
 
+/// What a meter wants.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Wants {
+    /// Periods of its groups of points, at most [`Groups::MOST`].
+    pub(super) periods: Vec<Duration>,
+    /// Whether it goes before others.
+    pub(super) is_urgent: bool,
+    /// Whether it is to be polled at whole periods of the wall clock.
+    pub(super) is_aligned: bool,
+}
+
+/// Some of the groups of points of one meter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Groups(u64);
+
+impl Groups {
+    /// A meter has no more than this.
+    pub(super) const MOST: usize = 64;
+    /// All there are.
+    pub(super) const ALL: Self = Self(u64::MAX);
+
+    /// Whether the group at this place is among them.
+    pub(super) fn has(self, place: usize) -> bool {
+        place < Self::MOST && self.0 >> place & 1 == 1
+    }
+
+    fn add(&mut self, place: usize) {
+        if place < Self::MOST {
+            self.0 |= 1 << place;
+        }
+    }
+}
+
 /// One dialogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Grant {
     /// Place of the meter on the bus.
     pub(super) meter: usize,
+    /// What it is about.
+    pub(super) groups: Groups,
     /// When it was granted.
     pub(super) at: Instant,
     /// Whether its cost is taken from the budget of the silent.
@@ -89,6 +129,8 @@ pub(super) struct Schedule {
     budget: Budget,
     random: fastrand::Rng,
     round: Round,
+    /// Dialogues of high priority since the last other one.
+    streak: u32,
 }
 
 /// Probing all silent meters because one came back.
@@ -100,18 +142,19 @@ struct Round {
 }
 
 impl Schedule {
-    /// Meters with these periods, from `now` on; `lost` is what a dialogue without an answer costs.
-    pub(super) fn new(periods: &[Duration], lost: Duration, now: Instant, seed: u64) -> Self {
+    /// Meters that want this, from `now` on; `lost` is what a dialogue without an answer costs, and the silent ones may take `share` (0
+    /// to 1) of the time that the living want.
+    pub(super) fn new(meters: &[Wants], lost: Duration, share: f64, now: Instant, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let origin = random.f64();
         let mut place = origin;
-        let mut duties = Vec::with_capacity(periods.len());
-        for every in periods {
-            duties.push(Duty::new(*every, place, UNKNOWN_COST, lost, now));
+        let mut duties = Vec::with_capacity(meters.len());
+        for wants in meters {
+            duties.push(Duty::new(wants, place, UNKNOWN_COST, lost, now));
             place = (place + SPREAD).fract();
         }
         let round = Round { last: None, after: ROUND_AFTER, in_vain: false };
-        Self { duties, budget: Budget::new(now), random, round }
+        Self { duties, budget: Budget::new(share, now), random, round, streak: 0 }
     }
 
     /// Deadlines missed so far.
@@ -123,6 +166,18 @@ impl Schedule {
     pub(super) fn ask(&mut self, meter: usize, now: Instant) {
         if let Some(duty) = self.duties.get_mut(meter) {
             duty.asked.get_or_insert(now);
+        }
+    }
+
+    /// Whether any meter is polled by the wall clock.
+    pub(super) fn is_aligned(&self) -> bool {
+        self.duties.iter().any(|duty| duty.is_aligned)
+    }
+
+    /// The wall clock shows `wall_ms` (Unix time) now. To be told again and again: it may be set.
+    pub(super) fn align(&mut self, wall_ms: i64, now: Instant) {
+        for duty in &mut self.duties {
+            duty.align(wall_ms, now);
         }
     }
 
@@ -143,16 +198,17 @@ impl Schedule {
         if let Some(meter) = self.most_urgent(now)
             && let Some(duty) = self.duties.get_mut(meter)
         {
-            duty.begin(now);
-            return Next::Poll(Grant { meter, at: now, paid: false });
+            let groups = duty.begin(now);
+            self.streak = if duty.is_urgent { self.streak.saturating_add(1) } else { 0 };
+            return Next::Poll(Grant { meter, groups, at: now, paid: false });
         }
         self.wake(now).map_or(Next::Nothing, Next::NotBefore)
     }
 
     /// While the wire is down: which meter's values are to be reported missing, or when.
     pub(super) fn next_while_down(&mut self, now: Instant) -> Next {
-        let due = self.duties.iter().enumerate().min_by_key(|(_, duty)| duty.outage_report_at());
-        let Some((meter, at)) = due.map(|(meter, duty)| (meter, duty.outage_report_at())) else { return Next::Nothing };
+        let due = self.duties.iter().enumerate().filter_map(|(meter, duty)| duty.outage_report_at().map(|at| (at, meter)));
+        let Some((at, meter)) = due.min() else { return Next::Nothing };
         if at > now {
             return Next::NotBefore(at);
         }
@@ -178,7 +234,7 @@ impl Schedule {
         }
         let jitter = self.random.f64();
         let Some(duty) = self.duties.get_mut(grant.meter) else { return Change::None };
-        let change = duty.finished(outcome, took, jitter, now);
+        let change = duty.finished(grant.groups, outcome, took, jitter, now);
         if change == Change::CameBack {
             self.probe_the_others(grant.meter, now);
         }
@@ -187,8 +243,7 @@ impl Schedule {
 
     /// Air time that the living want, as a share of all time; at most all of it.
     fn wanted(&self) -> f64 {
-        let load = |duty: &Duty| duty.cost.as_secs_f64() / duty.every.as_secs_f64().max(1e-3);
-        self.duties.iter().filter(|duty| duty.is_living()).map(load).sum::<f64>().min(1.0)
+        self.duties.iter().filter(|duty| duty.is_living()).map(Duty::load).sum::<f64>().min(1.0)
     }
 
     /// The silent meter whose probe is most overdue, if there is idle air or budget for it.
@@ -202,7 +257,7 @@ impl Schedule {
             return None;
         }
         duty.begin_probe();
-        Some(Grant { meter, at: now, paid: !free })
+        Some(Grant { meter, groups: Groups::ALL, at: now, paid: !free })
     }
 
     /// How long nobody living will want the wire; `None`: for ever.
@@ -212,8 +267,12 @@ impl Schedule {
     }
 
     fn most_urgent(&self, now: Instant) -> Option<usize> {
-        let due = self.duties.iter().enumerate().filter_map(|(meter, duty)| duty.deadline(now).map(|deadline| (deadline, meter)));
-        due.min().map(|(_, meter)| meter)
+        let has_streak = self.streak >= STREAK;
+        let due = self.duties.iter().enumerate().filter_map(|(meter, duty)| {
+            let goes_first = duty.is_urgent != has_streak;
+            duty.deadline(now).map(|deadline| (!goes_first, deadline, meter))
+        });
+        due.min().map(|(_, _, meter)| meter)
     }
 
     /// When something may change by itself.

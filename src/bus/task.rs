@@ -13,20 +13,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, timeout, timeout_at};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::cost::Pace;
 use super::link::trouble::Trouble;
-use super::memory::{Memory, Took};
+use super::memory::{Memory, Took, groups};
 use super::modbus::Master;
 use super::report::{Report, Taken, missing};
-use super::schedule::{Grant, Next, Outcome, Schedule};
+use super::schedule::{Grant, Next, Outcome, Schedule, Wants};
 use super::source::Source;
 use super::{Bus, Request};
 use crate::backoff::Backoff;
-use crate::clock::{Clock, monotonic};
-use crate::config::model::Meter;
+use crate::clock::{Clock, monotonic, tick};
+use crate::config::model::{Line, Meter};
 use crate::driver::{Ask, Dialogue as _, Fault, Heard, Step};
 use crate::reading::{Append, Reason, Sweep};
 
@@ -34,6 +34,12 @@ use crate::reading::{Append, Reason, Sweep};
 const TURN: Duration = Duration::from_secs(4);
 /// So long may the exchange that is on the wire take when the end is wanted.
 const LAST_EXCHANGE: Duration = Duration::from_secs(3);
+/// So many may wait for answers at a time.
+const MOST_WAITING: usize = 64;
+/// Network wires wake together at ticks so far apart, a fraction of the shortest period at most: a hundred wires that wake one by
+/// one cost three times the processor time. On a serial line every millisecond counts and there are no ticks.
+const TICK: Duration = Duration::from_millis(100);
+const TICKS_IN_A_PERIOD: u32 = 10;
 /// Between attempts to open a wire.
 const REOPEN_FIRST: Duration = Duration::from_secs(1);
 const REOPEN_AT_LEAST: Duration = Duration::from_millis(200);
@@ -56,7 +62,11 @@ pub(super) struct Task {
     inbox: Option<mpsc::Receiver<Request>>,
     waiting: Vec<Waiting>,
     stop: CancellationToken,
+    /// One timer for all exchanges, so that a long one does not look like a task that hangs.
+    heartbeat: Interval,
     backoff: Backoff,
+    /// Between the ticks at which it wakes; zero: no ticks.
+    apart: Duration,
     /// When the wire is to be tried again; `None` while it is there.
     reopen_at: Option<Instant>,
 }
@@ -68,21 +78,24 @@ impl Task {
     /// A task over this source.
     pub(super) fn new(bus: Bus, source: Source) -> Self {
         let meters = &bus.model.meters;
-        let periods: Vec<Duration> = meters.iter().map(|meter| meter.every).collect();
+        let wants: Vec<Wants> = meters.iter().map(wants).collect();
+        let periods = wants.iter().flat_map(|wants| wants.periods.iter().copied());
         let (pace, now) = (Pace::of(&bus.model.line), monotonic());
         let lost = pace.lost(bus.model.timeout, bus.model.quarantine);
         let names = meters.iter().map(|meter| (meter.name.clone(), meter.unit)).collect();
         Self {
             memory: Memory::new(meters, pace.line_cost(), bus.notebook),
             master: Master::new(&bus.model, source),
-            schedule: Schedule::new(&periods, lost, now, fastrand::u64(..)),
+            schedule: Schedule::new(&wants, lost, f64::from(bus.model.probe_share) / 100.0, now, fastrand::u64(..)),
             append: bus.append,
             clock: bus.clock,
             report: Report::new(&bus.model.name, names, bus.status),
             inbox: Some(bus.inbox),
             waiting: Vec::new(),
             stop: bus.stop,
+            heartbeat: heartbeat(),
             backoff: Backoff::new(REOPEN_FIRST, REOPEN_AT_LEAST, REOPEN_AT_MOST, fastrand::u64(..)),
+            apart: ticks(&bus.model.line, periods.min()),
             reopen_at: Some(now),
         }
     }
@@ -107,6 +120,10 @@ impl Task {
             let next = self.schedule.next_while_down(now);
             return self.perform(next, Reason::LineDown, at).await;
         }
+        if self.schedule.is_aligned() {
+            // The wall clock may be set at any time: a gateway starts before it knows the hour.
+            self.schedule.align(self.clock.now().wall_ms, now);
+        }
         let next = self.schedule.next(now);
         self.perform(next, Reason::Silent, now + TURN).await
     }
@@ -118,19 +135,13 @@ impl Task {
                 self.tell_missing(meter, reason);
                 Ok(())
             }
-            Next::NotBefore(at) => self.wait_until(at.min(latest)).await,
+            Next::NotBefore(at) => self.wait_until(tick(at, self.apart).min(latest)).await,
             Next::Nothing => self.wait_until(latest).await,
         }
     }
 
     async fn open(&mut self) -> Result<(), Stopped> {
-        let opened = {
-            let stop = self.stop.clone();
-            tokio::select! {
-                opened = self.master.open() => opened,
-                () = stop.cancelled() => return Err(Stopped),
-            }
-        };
+        let opened = finish(&self.stop, &mut self.heartbeat, &mut self.report, self.master.open()).await?;
         let now = monotonic();
         match opened {
             Ok(()) => {
@@ -155,7 +166,7 @@ impl Task {
 
     async fn hold_dialogue(&mut self, grant: Grant) -> Result<(), Stopped> {
         let begun = self.clock.now();
-        let Some((meter, mut poll)) = self.memory.poll(grant.meter, &begun) else { return Ok(()) };
+        let Some((meter, mut poll)) = self.memory.poll(grant.meter, grant.groups, &begun) else { return Ok(()) };
         let mut tally = Tally::default();
         let mut step = poll.step(Heard::Nothing, &begun);
         let sweeps = loop {
@@ -176,11 +187,11 @@ impl Task {
 
     async fn ask(&mut self, meter: &Meter, ask: Ask, tally: &mut Tally) -> Result<Heard, Stopped> {
         let begun = monotonic();
-        let heard = finish(&self.stop, self.master.ask(meter.unit, meter.pause, ask)).await?;
+        let exchange = self.master.ask(meter.unit, meter.pause, ask);
+        let heard = finish(&self.stop, &mut self.heartbeat, &mut self.report, exchange).await?;
         let now = monotonic();
         tally.add(&heard);
         tally.took.add(ask, now.saturating_duration_since(begun), self.memory.line());
-        self.report.turned(now);
         Ok(heard)
     }
 
@@ -261,6 +272,7 @@ impl Task {
         let found = self.memory.find(&meter);
         let refusal = match (found, self.master.trouble()) {
             (None, _) => Some(format!("no meter {meter} on this bus")),
+            _ if self.waiting.len() >= MOST_WAITING => Some(format!("{MOST_WAITING} requests are waiting already")),
             (Some(_), Some(trouble)) => Some(trouble.to_string()),
             (Some(_), None) => None,
         };
@@ -276,12 +288,44 @@ impl Task {
     }
 }
 
+fn wants(meter: &Meter) -> Wants {
+    let periods = groups(meter).iter().map(|group| group.every).collect();
+    Wants { periods, is_urgent: meter.is_urgent, is_aligned: meter.is_aligned }
+}
+
+/// How far apart the ticks are at which a wire whose meters have this shortest period wakes.
+fn ticks(line: &Line, shortest: Option<Duration>) -> Duration {
+    match (line, shortest) {
+        (Line::Tcp(_), Some(shortest)) => TICK.min(shortest / TICKS_IN_A_PERIOD),
+        _ => Duration::ZERO,
+    }
+}
+
+fn heartbeat() -> Interval {
+    let mut heartbeat = interval(TURN);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat
+}
+
 /// Lets what is on the wire come to its end, unless the end of everything is wanted and it takes too long.
-async fn finish<T>(stop: &CancellationToken, exchange: impl Future<Output = T>) -> Result<T, Stopped> {
-    tokio::select! {
-        biased;
-        done = exchange => Ok(done),
-        () = async { stop.cancelled().await; sleep(LAST_EXCHANGE).await } => Err(Stopped),
+async fn finish<T>(
+    stop: &CancellationToken,
+    heartbeat: &mut Interval,
+    report: &mut Report,
+    exchange: impl Future<Output = T>,
+) -> Result<T, Stopped> {
+    let too_late = async {
+        stop.cancelled().await;
+        sleep(LAST_EXCHANGE).await;
+    };
+    tokio::pin!(exchange, too_late);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut exchange => return Ok(done),
+            () = &mut too_late => return Err(Stopped),
+            _ = heartbeat.tick() => report.turned(monotonic()),
+        }
     }
 }
 
@@ -309,7 +353,7 @@ impl Tally {
             // A gateway says on behalf of a meter that it does not answer: that is the meter's silence, not the wire's.
             Heard::Nothing | Heard::Fault(Fault::Silent | Fault::Refused(0x0A | 0x0B)) => self.silent = true,
             Heard::Words(_) | Heard::Bits(_) => self.answered = true,
-            Heard::Fault(Fault::Refused(_)) => self.refused = true,
+            Heard::Fault(Fault::Refused(_) | Fault::Short) => self.refused = true,
             Heard::Fault(Fault::Garbled) => self.garbled = true,
             Heard::Fault(Fault::LineDown) => self.line_is_down = true,
         }

@@ -48,6 +48,8 @@ pub enum Code {
     Doubtful,
     /// Readings would be less safe than promised.
     AtRisk,
+    /// More polls than a line can carry, or nearly.
+    Overload,
 }
 
 impl Code {
@@ -76,6 +78,7 @@ impl fmt::Display for Code {
             Self::Unused => "unused",
             Self::Doubtful => "doubtful",
             Self::AtRisk => "at-risk",
+            Self::Overload => "overload",
         })
     }
 }

@@ -4,6 +4,7 @@
 //! the rest is judged as far as it can be. Of a file with a syntax error everything before that error counts. Deliberately absent:
 //! what happens then (the supervisor's choice) and the files that settings name (they are read when they are used).
 
+use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -38,9 +39,20 @@ pub struct Loaded {
     pub state: Option<PathBuf>,
     /// Files and environment as one TOML text.
     pub(super) merged: String,
+    /// Where the tables of the buses stand.
+    buses: BTreeMap<String, Place>,
 }
 
 impl Loaded {
+    /// Warns of how a bus is used, at the place of its table. What there is to say of that needs the planner, which this room does
+    /// not know.
+    pub fn warn_of_bus(&mut self, bus: &str, title: String, label: String, help: String) {
+        let Some(place) = self.buses.get(bus) else { return };
+        let mut findings = Findings(std::mem::take(&mut self.findings));
+        findings.warning(Code::Overload, place, title).label(label).help(help);
+        self.findings = findings.sorted();
+    }
+
     /// Whether it cannot run so.
     #[must_use]
     pub fn has_errors(&self) -> bool {
@@ -238,7 +250,7 @@ impl Reading {
         let findings = self.findings.sorted();
         let clean = findings.iter().all(|finding| finding.severity != Severity::Error);
         let state = state_of(&tree, &self.guesses, environment);
-        Loaded { config: config.filter(|_| clean), findings, sources: self.sources, state, merged }
+        Loaded { config: config.filter(|_| clean), findings, sources: self.sources, state, merged, buses: places(&tree, "bus") }
     }
 
     fn merge(&mut self) -> Table {
@@ -296,6 +308,12 @@ fn state_of(tree: &Table, guesses: &[Table], environment: &Environment) -> Optio
     let spool = || text_at(tree, "spool", "path").or_else(|| guessed("spool", "path"));
     let beside = || validate::beside(Path::new(spool()?));
     state().or_else(|| environment.state().map(PathBuf::from)).or_else(beside)
+}
+
+/// Where the names of the tables `[what.NAME]` stand.
+fn places(tree: &Table, what: &str) -> BTreeMap<String, Place> {
+    let Some(Item::Table(tables)) = tree.get(what).map(|node| &node.item) else { return BTreeMap::new() };
+    tables.iter().map(|(name, node)| (name.clone(), node.key.clone())).collect()
 }
 
 fn text_at<'a>(tree: &'a Table, table: &str, key: &str) -> Option<&'a str> {

@@ -3,6 +3,7 @@
 //! Always true here: every value is in range, every name is unique and legal, every reference is resolved, every meter stands under
 //! its bus. Nothing after `config` checks anything again. Deliberately absent: text, positions, defaults (`schema` has them).
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +101,8 @@ pub struct Bus {
     pub timeout: Duration,
     /// How long the line must have been silent after a failure before the next request.
     pub quarantine: Duration,
+    /// Of the time that living meters want, what silent ones may take together; in percent, 1..=50.
+    pub probe_share: u8,
     /// Whether a line that is booked beyond its capacity is worth a warning.
     pub overload_is_allowed: bool,
     /// In the order of their names; at least one.
@@ -128,6 +131,10 @@ pub struct Serial {
     pub data_bits: u8,
     /// 1 or 2.
     pub stop_bits: u8,
+    /// Whether the adapter hears what it sends, and that is dropped.
+    pub echo_is_dropped: bool,
+    /// Whether the kernel switches the sender of the line on and off.
+    pub rs485: bool,
 }
 
 impl Serial {
@@ -177,16 +184,46 @@ pub struct Meter {
     pub name: Box<str>,
     /// Modbus unit id, 1..=247 on a serial line, 0..=255 over TCP.
     pub unit: u8,
-    /// Poll period, at least 10 ms.
+    /// Poll period of the points that have none of their own, at least 10 ms.
     pub every: Duration,
+    /// Whether it is polled before other meters of the bus that are due.
+    pub is_urgent: bool,
+    /// Whether it is polled when the wall clock shows whole periods (UTC), and not spread over them.
+    pub is_aligned: bool,
     /// Silence the meter wants between its answer and the next request on the line; zero: what the standard asks.
     pub pause: Duration,
     /// Largest number of registers in one request, 1..=125.
     pub max_registers: u16,
+    /// Largest number of registers (or bits) read that nobody wants, between two that are wanted; `None`: as many as are cheaper
+    /// than another request.
+    pub max_gap: Option<u16>,
+    /// Whether requests must begin at even addresses and ask for even numbers of registers.
+    pub even_registers: bool,
     /// In the order of `schema.points`; at least one.
     pub points: Vec<Point>,
     /// What the sweeps of this meter are read by.
     pub schema: Arc<MeterSchema>,
+}
+
+/// Points of one meter that fall due together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Their period.
+    pub every: Duration,
+    /// Places in the meter's points, ascending; at least one.
+    pub points: Vec<u16>,
+}
+
+impl Meter {
+    /// The points by period, the shortest first; each point is in one group.
+    #[must_use]
+    pub fn groups(&self) -> Vec<Group> {
+        let mut groups: BTreeMap<Duration, Vec<u16>> = BTreeMap::new();
+        for (place, point) in (0_u16..).zip(&self.points) {
+            groups.entry(point.every.unwrap_or(self.every)).or_default().push(place);
+        }
+        groups.into_iter().map(|(every, points)| Group { every, points }).collect()
+    }
 }
 
 /// `[meter.NAME.point.NAME]` or `[profile.NAME.point.NAME]`. Name, unit and kind stand in the schema.
@@ -202,6 +239,10 @@ pub struct Point {
     pub scaling: Scaling,
     /// Raw integers that mean "no value".
     pub invalid: Vec<i128>,
+    /// Names of raw integers, ascending, each integer once. Where there are any, the value is a name, and the scaling is none.
+    pub names: Vec<(i128, Box<str>)>,
+    /// Poll period of its own, at least 10 ms; `None`: that of the meter.
+    pub every: Option<Duration>,
 }
 
 /// The four tables of Modbus.
@@ -232,7 +273,7 @@ pub struct Layout {
     pub encoding: Encoding,
     /// Order of bytes; big-endian where it cannot matter.
     pub order: ByteOrder,
-    /// First and last bit (0 = lowest) of a bit field within an unsigned integer.
+    /// First and last bit (0 = lowest) of a bit field within an unsigned integer; half a register is one.
     pub bits: Option<(u8, u8)>,
 }
 
@@ -304,19 +345,22 @@ pub struct Decimal {
     pub exponent: i8,
 }
 
-/// `value = raw * scale + offset`.
+/// `value = raw * scale * 10^power + offset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Scaling {
     /// `None`: 1.
     pub scale: Option<Decimal>,
     /// `None`: 0.
     pub offset: Option<Decimal>,
+    /// PDU address of the register of the same table that holds the power (SunSpec `sunssf`); `None`: the power is 0. Not within
+    /// the value itself.
+    pub power_register: Option<u16>,
 }
 
 impl Scaling {
     /// Whether raw values go out as they are.
     #[must_use]
     pub fn is_identity(&self) -> bool {
-        self.scale.is_none() && self.offset.is_none()
+        *self == Self::default()
     }
 }

@@ -39,6 +39,14 @@ pub(super) fn size(text: &str) -> Result<u64, &'static str> {
     counted(text, &SIZES).ok_or("expected a whole number and a unit, like \"256MiB\" or \"4GB\"")
 }
 
+/// Reads "5%".
+///
+/// # Errors
+/// What was expected.
+pub(super) fn percent(text: &str) -> Result<u64, &'static str> {
+    counted(text, &[("%", 1)]).ok_or("expected a whole number and %, like \"5%\"")
+}
+
 fn counted(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);

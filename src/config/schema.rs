@@ -54,6 +54,8 @@ pub enum Takes {
     Duration,
     /// Text: a number and MiB or the like.
     Size,
+    /// Text: a whole number and %.
+    Percent,
     /// Text: one of these words.
     Word(&'static [&'static str]),
     /// A list of texts.
@@ -64,6 +66,10 @@ pub enum Takes {
     Number,
     /// A whole number or a list of them; in quotes where TOML has no room for it.
     Integers,
+    /// `true` or `false`.
+    Flag,
+    /// A table of texts, each with a whole number as its key.
+    Names,
     /// One table.
     Table(Section),
     /// Tables by name.
@@ -78,10 +84,13 @@ impl Takes {
             Self::Text | Self::Path | Self::Word(_) => "a text in quotes",
             Self::Duration => "a time with its unit, in quotes",
             Self::Size => "a size with its unit, in quotes",
+            Self::Percent => "a share in percent, in quotes",
             Self::Texts => "a list of texts",
             Self::Integer => "a whole number",
             Self::Number => "a number",
             Self::Integers => "a whole number or a list of whole numbers",
+            Self::Flag => "true or false",
+            Self::Names => "a table of numbers and their names",
             Self::Table(_) | Self::Named(_) => "a table",
         }
     }
@@ -89,7 +98,7 @@ impl Takes {
     /// Whether a value is of this type; nothing is converted.
     pub(super) fn fits(self, item: &Item) -> bool {
         match self {
-            Self::Text | Self::Path | Self::Duration | Self::Size | Self::Word(_) => matches!(item, Item::Text(_)),
+            Self::Text | Self::Path | Self::Duration | Self::Size | Self::Percent | Self::Word(_) => matches!(item, Item::Text(_)),
             Self::Texts => matches!(item, Item::List(list) if list.iter().all(|node| matches!(node.item, Item::Text(_)))),
             Self::Integer => matches!(item, Item::Integer(_)),
             Self::Number => matches!(item, Item::Integer(_) | Item::Float(_)),
@@ -97,6 +106,8 @@ impl Takes {
                 Item::List(list) => list.iter().all(|node| matches!(node.item, Item::Integer(_) | Item::Text(_))),
                 item => matches!(item, Item::Integer(_) | Item::Text(_)),
             },
+            Self::Flag => matches!(item, Item::Bool(_)),
+            Self::Names => matches!(item, Item::Table(table) if table.values().all(|node| matches!(node.item, Item::Text(_)))),
             Self::Table(_) | Self::Named(_) => matches!(item, Item::Table(_)),
         }
     }
@@ -133,6 +144,12 @@ pub(super) const PARITIES: &[&str] = &["even", "odd", "none"];
 pub(super) const FRAMINGS: &[&str] = &["tcp", "rtu"];
 /// Words of `overload`.
 pub(super) const OVERLOADS: &[&str] = &["warn", "allow"];
+/// Words of `echo`.
+pub(super) const ECHOES: &[&str] = &["none", "drop"];
+/// Words of `priority`.
+pub(super) const PRIORITIES: &[&str] = &["normal", "high"];
+/// Words of `keep`.
+pub(super) const KEEPS: &[&str] = &["normal", "always"];
 /// Words of `register`.
 pub(super) const REGISTERS: &[&str] = &["input", "holding", "coil", "discrete"];
 /// Words of `order`.
@@ -144,7 +161,7 @@ pub(super) const KINDS: &[&str] = &["gauge", "counter", "state"];
 #[rustfmt::skip]
 pub const KEYS: &[Key] = {
     use Section::{Bus, Gateway, Meter, Point, Profile, Root, Spool, Uplink};
-    use Takes::{Duration, Integer, Integers, Named, Number, Path, Size, Text, Texts, Word};
+    use Takes::{Duration, Flag, Integer, Integers, Named, Names, Number, Path, Percent, Size, Text, Texts, Word};
     &[
         needed(Root, "gateway", Takes::Table(Gateway), "", "who this box is"),
         needed(Root, "uplink", Takes::Table(Uplink), "", "where readings go"),
@@ -175,31 +192,44 @@ pub const KEYS: &[Key] = {
         key(Bus, "parity", Word(PARITIES), "\"even\"", "parity bit"),
         key(Bus, "stop-bits", Integer, "1", "1 or 2"),
         key(Bus, "data-bits", Integer, "8", "8 for Modbus RTU"),
+        key(Bus, "echo", Word(ECHOES), "\"drop\"", "whether the adapter hears what it sends"),
+        key(Bus, "rs485", Flag, "true", "whether the kernel switches the sender (RTS); most USB adapters do it themselves"),
         key(Bus, "tcp", Text, "\"10.4.2.9:502\"", "host and port"),
         key(Bus, "framing", Word(FRAMINGS), "\"tcp\"", "what travels in the TCP stream"),
         key(Bus, "timeout", Duration, "\"500ms\"", "end of the request to the first byte of the answer; line time is added"),
         key(Bus, "quarantine", Duration, "\"300ms\"", "silence after a failure, as long as the latest late answer"),
+        key(Bus, "probe-share", Percent, "\"5%\"", "what silent meters may take of the time that the others want"),
         key(Bus, "overload", Word(OVERLOADS), "\"warn\"", "whether more polls than the line can carry are worth a warning"),
 
         needed(Meter, "bus", Text, "\"cabinet-a\"", "the wire it hangs on"),
         needed(Meter, "unit", Integer, "1", "Modbus unit id"),
         needed(Meter, "every", Duration, "\"10s\"", "poll period"),
+        key(Meter, "priority", Word(PRIORITIES), "\"high\"", "whether it goes before other meters of the bus"),
+        key(Meter, "align", Flag, "true", "whether it is polled when the clock shows whole periods, as at :00 and :15"),
+        key(Meter, "keep", Word(KEEPS), "\"always\"", "what is given up last when room runs out: billing"),
         key(Meter, "pause", Duration, "\"20ms\"", "silence it wants after each answer"),
         key(Meter, "max-registers", Integer, "50", "most registers in one request"),
+        key(Meter, "max-gap", Integer, "0", "most registers read that no point wants, between two that are wanted"),
+        key(Meter, "even-registers", Flag, "true", "whether requests begin at even addresses and ask for even numbers"),
         key(Meter, "profile", Text, "\"sdm630\"", "points taken from [profile.NAME]"),
         key(Meter, "point", Named(Point), "", "what is read"),
 
         key(Profile, "pause", Duration, "\"20ms\"", "silence such meters want after each answer"),
         key(Profile, "max-registers", Integer, "50", "most registers in one request"),
+        key(Profile, "max-gap", Integer, "0", "most registers read that no point wants, between two that are wanted"),
+        key(Profile, "even-registers", Flag, "true", "whether requests begin at even addresses and ask for even numbers"),
         key(Profile, "point", Named(Point), "", "what is read"),
 
         needed(Point, "register", Word(REGISTERS), "\"input\"", "which of the four Modbus tables"),
         needed(Point, "address", Integer, "0", "PDU address, from 0"),
         needed(Point, "type", Text, "\"f32\"", "what the registers hold"),
         key(Point, "order", Word(ORDERS), "\"CDAB\"", "order of the bytes"),
+        key(Point, "every", Duration, "\"15m\"", "poll period, where it is not that of the meter"),
         key(Point, "unit", Text, "\"V\"", "unit of measurement"),
         key(Point, "scale", Number, "0.1", "factor, exact"),
         key(Point, "offset", Number, "0", "added after scaling, exact"),
+        key(Point, "scale-register", Integer, "40083", "PDU address of the register that holds the power of ten (SunSpec sf)"),
+        key(Point, "values", Names, "{ 0 = \"off\", 1 = \"on\" }", "names of raw numbers; others go out as their digits"),
         key(Point, "bits", Text, "\"3..7\"", "first and last bit of a field within an unsigned integer"),
         key(Point, "invalid", Integers, "0x8000", "raw integers that mean: no value"),
         key(Point, "kind", Word(KINDS), "\"gauge\"", "what values mean over time"),

@@ -42,6 +42,16 @@ const SYNONYMS: &[(Section, &str, &str)] = &[
     (Section::Point, "endian", "order"),
     (Section::Point, "factor", "scale"),
     (Section::Point, "multiplier", "scale"),
+    (Section::Point, "scale-factor", "scale-register"),
+    (Section::Point, "sf", "scale-register"),
+    (Section::Point, "sunssf", "scale-register"),
+    (Section::Point, "enum", "values"),
+    (Section::Point, "names", "values"),
+    (Section::Point, "states", "values"),
+    (Section::Point, "interval", "every"),
+    (Section::Point, "period", "every"),
+    (Section::Meter, "even", "even-registers"),
+    (Section::Meter, "gap", "max-gap"),
 ];
 
 /// Paths of keys that were taken out of a layer: nothing more is to be said of them.
@@ -169,6 +179,10 @@ impl Shaper<'_> {
 
 /// The element that spoils a list, or the value itself.
 fn odd_one_out(node: &Node, takes: Takes) -> Place {
+    if let (Takes::Names, Item::Table(table)) = (takes, &node.item) {
+        let odd = table.values().find(|inner| !matches!(inner.item, Item::Text(_)));
+        return odd.map_or_else(|| node.value.clone(), |inner| inner.value.clone());
+    }
     let Item::List(list) = &node.item else { return node.value.clone() };
     let fits = |element: &&Node| match takes {
         Takes::Texts => !matches!(element.item, Item::Text(_)),
@@ -213,6 +227,7 @@ fn remedy(node: &Node, key: &Key, typed: &str) -> String {
         (Takes::Duration, Item::Integer(number)) => {
             format!("say of what: `{name} = \"{number}s\"` for seconds, \"{number}ms\" for milliseconds")
         }
+        (Takes::Percent, Item::Integer(number)) => format!("write it in quotes, with its sign: `{name} = \"{number}%\"`"),
         (Takes::Size, Item::Integer(number)) => format!("say of what: `{name} = \"{number}MiB\"`"),
         (Takes::Text | Takes::Path | Takes::Word(_), Item::Integer(_) | Item::Float(_) | Item::Bool(_) | Item::Date(_)) => {
             format!("write it in quotes: `{name} = \"{typed}\"`")

@@ -59,6 +59,8 @@ pub enum Fault {
     Garbled,
     /// The meter understood and refused, with this exception code. Ask differently.
     Refused(u8),
+    /// A valid answer of this meter to this request, but with fewer items than were asked for. Ask for less.
+    Short,
     /// The port or the connection is gone. Nobody on this wire can answer.
     LineDown,
 }
@@ -70,7 +72,7 @@ impl Fault {
         match self {
             // 0x0A and 0x0B come from a gateway on behalf of a meter that did not answer (Modbus Application Protocol V1.1b3, 7).
             Self::Silent | Self::Refused(0x0A | 0x0B) => Reason::Timeout,
-            Self::Garbled => Reason::Garbled,
+            Self::Garbled | Self::Short => Reason::Garbled,
             Self::Refused(code) => Reason::Exception(code),
             Self::LineDown => Reason::LineDown,
         }

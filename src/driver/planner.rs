@@ -1,7 +1,8 @@
 //! Which requests to send for a set of due points: the cheapest in bus time. Pure.
 //!
 //! Always true here:
-//! - Every due point is in exactly one request, whole, or known to be refused.
+//! - Every due point is in exactly one request, whole, or known to be refused. Only where no request may hold both a value and the
+//!   register with its power of ten, each of them is in a request of its own.
 //! - Every request is legal (1..=125 registers, 1..=2000 bits, within 65536) and within the meter's limits, unless a single value is
 //!   already wider than the meter's limit: that is asked for alone.
 //! - No request holds all items of a known [`Refusal`], unless a single value does.
@@ -43,7 +44,38 @@ impl Rules {
     /// The rules of a configured meter.
     #[must_use]
     pub fn of(meter: &Meter) -> Self {
-        Self { max_registers: meter.max_registers, max_gap: None, even: false }
+        Self { max_registers: meter.max_registers, max_gap: meter.max_gap, even: meter.even_registers }
+    }
+}
+
+/// What of a point stands in one stretch of items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// The value.
+    Value,
+    /// Its power of ten.
+    Power,
+}
+
+/// A part of a due point that a request brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Place of the point in [`Plan::due`].
+    pub slot: u16,
+    /// Which part of it.
+    pub holds: Holds,
+}
+
+impl Piece {
+    /// The items of this piece: the first, and the one after the last. Nothing for the power of a point that has none.
+    #[must_use]
+    pub fn items(self, point: &Point) -> Range<u32> {
+        let (first, count) = match (self.holds, point.scaling.power_register) {
+            (Holds::Value, _) => (point.address, point.layout.width()),
+            (Holds::Power, Some(register)) => (register, 1),
+            (Holds::Power, None) => (0, 0),
+        };
+        u32::from(first)..u32::from(first) + u32::from(count)
     }
 }
 
@@ -52,7 +84,7 @@ impl Rules {
 pub struct Request {
     /// What to send.
     pub ask: Ask,
-    /// Its values, as places in [`Plan::order`]: at least one.
+    /// What it brings, as places in [`Plan::order`]: at least one.
     pub serves: Range<usize>,
 }
 
@@ -61,8 +93,8 @@ pub struct Request {
 pub struct Plan {
     /// The due points, as places in the meter's points, ascending.
     pub due: Vec<u16>,
-    /// Places in `due` of what is asked for, by table and address.
-    pub order: Vec<u16>,
+    /// What is asked for, by table and address; a power stands behind its value where one request brings both.
+    pub order: Vec<Piece>,
     /// The requests, by table and address.
     pub requests: Vec<Request>,
     /// Places in `due` of what is known to be refused, with the exception code.
@@ -72,6 +104,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The point of a piece; the plan was made for this meter.
+    #[must_use]
+    pub fn point<'a>(&self, piece: Piece, meter: &'a Meter) -> Option<&'a Point> {
+        meter.points.get(usize::from(*self.due.get(usize::from(piece.slot))?))
+    }
+
     /// Bus time of all requests on such a line.
     #[must_use]
     pub fn bus_time(&self, cost: &LineCost) -> Duration {
@@ -84,22 +122,62 @@ impl Plan {
 pub fn plan(points: &[Point], due: &[u16], rules: Rules, cost: &LineCost, refusals: &[Refusal]) -> Plan {
     let mut plan =
         Plan { due: due.to_vec(), order: Vec::with_capacity(due.len()), requests: Vec::new(), refused: Vec::new(), rules };
-    let mut spans = Vec::with_capacity(due.len());
+    let mut pieces = Vec::with_capacity(due.len());
     for (slot, place) in (0_u16..).zip(due) {
-        let Some(span) = points.get(usize::from(*place)).map(|point| Span::of(point, slot)) else { continue };
-        match refusals.iter().find(|refusal| refusal.of == Of::Value && refusal.ask == span.ask()) {
-            Some(refusal) => plan.refused.push((slot, refusal.code)),
-            None => spans.push(span),
+        let Some(point) = points.get(usize::from(*place)) else { continue };
+        let known = pieces.len();
+        pieces.extend(Span::pieces(point, slot));
+        let refused = pieces.get(known..).unwrap_or_default().iter().find_map(|span| span.refused(refusals));
+        if let Some(code) = refused {
+            plan.refused.push((slot, code));
+            pieces.truncate(known);
         }
     }
+    let mut spans = joined(&pieces, rules, refusals);
     spans.sort_unstable_by_key(|span| (span.table, span.start, std::cmp::Reverse(span.end), span.slot));
-    plan.order.extend(spans.iter().map(|span| span.slot));
-    let mut base = 0;
     for table in spans.chunk_by(|left, right| left.table == right.table) {
+        let base = plan.order.len();
+        plan.order.extend(table.iter().flat_map(|span| span.holds.iter().map(|holds| Piece { slot: span.slot, holds: *holds })));
         plan_table(&mut plan.requests, base, table, rules, cost, refusals);
-        base += table.len();
     }
     plan
+}
+
+/// The spans, each value in one with its power where a request may hold both.
+fn joined(pieces: &[Span], rules: Rules, refusals: &[Refusal]) -> Vec<Span> {
+    let mut spans = Vec::with_capacity(pieces.len());
+    for point in pieces.chunk_by(|left, right| left.slot == right.slot) {
+        match point {
+            [value, power] if may_share(value.around(power), pieces, rules, refusals) => spans.push(value.around(power)),
+            apart => spans.extend_from_slice(apart),
+        }
+    }
+    spans
+}
+
+/// Whether a request may hold such a span, with other wanted items filling its gaps.
+fn may_share(span: Span, wanted: &[Span], rules: Rules, refusals: &[Refusal]) -> bool {
+    let (start, end) = widened(span.start, span.end, rules.even);
+    let refused = |refusal: &Refusal| {
+        let first = u32::from(refusal.ask.address);
+        refusal.ask.table == span.table && start <= first && first + u32::from(refusal.ask.count) <= end
+    };
+    end - start <= u32::from(rules.max_registers).min(MOST_REGISTERS)
+        && !refusals.iter().any(refused)
+        && rules.max_gap.is_none_or(|most| widest_gap(span, wanted) <= u32::from(most))
+}
+
+/// The longest stretch within a span that nobody wants.
+fn widest_gap(span: Span, wanted: &[Span]) -> u32 {
+    let mut within: Vec<&Span> =
+        wanted.iter().filter(|other| other.table == span.table && other.start < span.end && other.end > span.start).collect();
+    within.sort_unstable_by_key(|other| other.start);
+    let (mut covered, mut widest) = (span.start, 0);
+    for other in within {
+        widest = widest.max(other.start.saturating_sub(covered));
+        covered = covered.max(other.end);
+    }
+    widest.max(span.end.saturating_sub(covered))
 }
 
 /// The request that covers a value, or several: from the lowest item to the highest, widened to even bounds where the meter wants
@@ -120,23 +198,37 @@ fn most(table: Table) -> u32 {
     if table.is_bits() { MOST_BITS } else { MOST_REGISTERS }
 }
 
-/// Where a point lies: items `start..end` of a table.
+/// What must come in one request: items `start..end` of a table.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     table: Table,
     start: u32,
     end: u32,
     slot: u16,
+    holds: &'static [Holds],
 }
 
 impl Span {
-    fn of(point: &Point, slot: u16) -> Self {
-        let start = u32::from(point.address);
-        Self { table: point.table, start, end: start + u32::from(point.layout.width()), slot }
+    /// The value of a point, and its power if it has one.
+    fn pieces(point: &Point, slot: u16) -> impl Iterator<Item = Self> {
+        let piece = |holds: &'static [Holds; 1]| {
+            let Range { start, end } = Piece { slot, holds: holds[0] }.items(point);
+            Self { table: point.table, start, end, slot, holds }
+        };
+        let power = point.scaling.power_register.map(|_| piece(&[Holds::Power]));
+        std::iter::once(piece(&[Holds::Value])).chain(power)
     }
 
-    fn ask(&self) -> Ask {
-        cover(self.table, self.start, self.end, Rules { max_registers: 125, max_gap: None, even: false })
+    fn around(&self, power: &Self) -> Self {
+        let (start, end) = (self.start.min(power.start), self.end.max(power.end));
+        Self { start, end, holds: &[Holds::Value, Holds::Power], ..*self }
+    }
+
+    /// The exception code, where it is known to be refused when asked for alone.
+    fn refused(&self, refusals: &[Refusal]) -> Option<u8> {
+        let alone = cover(self.table, self.start, self.end, Rules { max_registers: 125, max_gap: None, even: false });
+        let known = refusals.iter().find(|refusal| refusal.of == Of::Value && refusal.ask == alone)?;
+        Some(known.code)
     }
 }
 
@@ -207,11 +299,14 @@ fn walls(table: Table, refusals: &[Refusal]) -> Vec<(u32, u32)> {
 /// The values that no other one holds; both their starts and their ends ascend.
 fn outers(spans: &[Span], base: usize) -> Vec<Outer> {
     let mut outers: Vec<Outer> = Vec::with_capacity(spans.len());
-    for (place, span) in (base..).zip(spans) {
+    let mut first = base;
+    for span in spans {
+        let behind = first + span.holds.len();
         match outers.last_mut() {
-            Some(last) if span.end <= last.end => last.serves.end = place + 1,
-            _ => outers.push(Outer { start: span.start, end: span.end, serves: place..place + 1 }),
+            Some(last) if span.end <= last.end => last.serves.end = behind,
+            _ => outers.push(Outer { start: span.start, end: span.end, serves: first..behind }),
         }
+        first = behind;
     }
     outers
 }

@@ -8,13 +8,23 @@ use std::str::FromStr;
 
 use super::Ask;
 use crate::config::model::Table;
+use crate::reading::Reason;
+
+/// Stands for a short answer among the exception codes, none of which is 0.
+pub const SHORT: u8 = 0;
+
+/// What is said of a point that was refused with this code.
+#[must_use]
+pub fn reason(code: u8) -> Reason {
+    if code == SHORT { Reason::Garbled } else { Reason::Exception(code) }
+}
 
 /// A request that the meter refuses, and with it every larger one around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Refusal {
     /// The smallest request known to be refused.
     pub ask: Ask,
-    /// Exception code, 2 or 3.
+    /// Exception code, 2 or 3; [`SHORT`] where it answers, but with less than was asked for.
     pub code: u8,
     /// What it says about values.
     pub of: Of,
@@ -49,7 +59,8 @@ impl fmt::Display for Refusal {
             Of::Value => "value",
             Of::Passage => "passage",
         };
-        write!(f, "{of} {table} {}+{} exception-{}", self.ask.address, self.ask.count, self.code)
+        write!(f, "{of} {table} {}+{} ", self.ask.address, self.ask.count)?;
+        if self.code == SHORT { f.write_str("short") } else { write!(f, "exception-{}", self.code) }
     }
 }
 
@@ -90,7 +101,10 @@ fn parse(text: &str) -> Option<Refusal> {
     };
     let (address, count) = words.next()?.split_once('+')?;
     let (address, count) = (address.parse().ok()?, count.parse().ok()?);
-    let code = words.next()?.strip_prefix("exception-")?.parse().ok()?;
+    let code = match words.next()? {
+        "short" => SHORT,
+        word => word.strip_prefix("exception-")?.parse().ok().filter(|code| *code != SHORT)?,
+    };
     let is_legal = count > 0 && u32::from(address) + u32::from(count) <= 1 << 16 && words.next().is_none();
     is_legal.then_some(Refusal { ask: Ask { table, address, count }, code, of })
 }
@@ -121,6 +135,13 @@ mod tests {
         let ask = Ask { table: Table::Holding, address: 12, count: 2 };
         let refusal = Refusal { ask, code: 2, of: Of::Value };
         assert_eq!(refusal.to_string(), "value holding 12+2 exception-2");
+        assert_eq!(Refusal { code: SHORT, ..refusal }.to_string(), "value holding 12+2 short");
+    }
+
+    #[test]
+    fn no_exception_has_the_number_0() {
+        assert_eq!("value holding 12+2 exception-0".parse::<Refusal>(), Err(NoRefusal));
+        assert_eq!((reason(SHORT), reason(2)), (Reason::Garbled, Reason::Exception(2)));
     }
 
     #[test]

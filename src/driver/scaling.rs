@@ -1,32 +1,94 @@
-//! From a raw value to a reading: marks for "no value", floats that are no numbers, decimal factors.
+//! From a raw value to a reading: marks for "no value", floats that are no numbers, decimal factors, names of states.
 //!
 //! Always true here: an integer keeps every digit (scaled by a decimal factor it is a decimal, never a float); what cannot be said
-//! exactly in 64 bits is missing, never rounded; a mark for "no value" never goes out as a number. Deliberately absent: where the
+//! exactly in 64 bits is missing, never rounded; a mark for "no value" never goes out as a number. A state that has no name goes
+//! out as its digits: a fault code that the configuration does not know is the one that matters. Deliberately absent: where the
 //! registers come from.
 
 use crate::config::model::{Decimal, Encoding, Layout, Point, Scaling};
 use crate::protocol::modbus::{self, Raw};
 use crate::reading::{Quality, Reason, Value};
 
-/// What the registers of a point say. As many registers as its layout is wide; any other number is [`Reason::Malformed`].
+/// What a scale register holds where the meter has no such factor (SunSpec Information Model, `sunssf`: not implemented).
+const NO_POWER: u16 = 0x8000;
+/// Powers of ten that a scale register may hold (the same).
+const POWERS: std::ops::RangeInclusive<i16> = -10..=10;
+
+/// What the registers of a point say that has no power register.
 #[must_use]
 pub fn reading(point: &Point, registers: &[u16]) -> (Value, Quality) {
+    debug_assert!(point.scaling.power_register.is_none(), "its power is to be heard first");
+    raw(point, registers).map_or_else(missing, |raw| value(point, raw, 0))
+}
+
+/// The raw value in the registers of a point: as many of them as its layout is wide.
+///
+/// # Errors
+/// [`Reason::Invalid`] for a mark, [`Reason::Malformed`] for what is no value of this layout, another number of registers included.
+pub fn raw(point: &Point, registers: &[u16]) -> Result<Raw, Reason> {
     let layout = point.layout;
     let raw = match layout.encoding {
         Encoding::Text { .. } => modbus::decode(layout, registers),
         _ => match modbus::pattern(layout, registers) {
-            Ok(bits) if is_mark(layout, &point.invalid, bits) => return missing(Reason::Invalid),
+            Ok(bits) if is_mark(layout, &point.invalid, bits) => return Err(Reason::Invalid),
             Ok(bits) => modbus::number(layout, bits),
             Err(error) => Err(error),
         },
     };
-    raw.map_or_else(|_| missing(Reason::Malformed), |raw| scaled(raw, &point.scaling))
+    raw.map_err(|_| Reason::Malformed)
 }
 
-/// What an item of a bit table says: itself.
+/// The power of ten in a scale register: two's complement, -10 to 10 (SunSpec Information Model, `sunssf`).
+///
+/// # Errors
+/// [`Reason::Invalid`] for the mark 0x8000, [`Reason::Malformed`] for what is no power.
+pub fn power(register: u16) -> Result<i8, Reason> {
+    let power = register.cast_signed();
+    match i8::try_from(power) {
+        Ok(narrow) if POWERS.contains(&power) => Ok(narrow),
+        _ if register == NO_POWER => Err(Reason::Invalid),
+        _ => Err(Reason::Malformed),
+    }
+}
+
+/// What a raw value of a point says; `power` is what its power register holds, or 0.
 #[must_use]
-pub fn bit(on: bool) -> (Value, Quality) {
-    (Value::Bool(on), Quality::Good)
+pub fn value(point: &Point, raw: Raw, power: i8) -> (Value, Quality) {
+    if !point.names.is_empty() {
+        return (Value::Text(name(&point.names, &raw)), Quality::Good);
+    }
+    raised(&point.scaling, power).map_or_else(missing, |scaling| scaled(raw, &scaling))
+}
+
+/// What an item of a bit table says: itself, or its name.
+#[must_use]
+pub fn bit(point: &Point, on: bool) -> (Value, Quality) {
+    value(point, Raw::Bool(on), 0)
+}
+
+/// The name of a raw value, or its digits where it has none.
+fn name(names: &[(i128, Box<str>)], raw: &Raw) -> Box<str> {
+    let number = match raw {
+        Raw::Int(raw) => i128::from(*raw),
+        Raw::UInt(raw) => i128::from(*raw),
+        Raw::Digits(digits) => i128::from(*digits),
+        Raw::Bool(on) => i128::from(*on),
+        Raw::F32(raw) => return raw.to_string().into(),
+        Raw::F64(raw) => return raw.to_string().into(),
+        Raw::Text(text) => return text.clone(),
+    };
+    let known = names.binary_search_by_key(&number, |(known, _)| *known).ok().and_then(|place| names.get(place));
+    known.map_or_else(|| number.to_string().into(), |(_, name)| name.clone())
+}
+
+/// The scaling with ten to the power in its factor.
+fn raised(scaling: &Scaling, power: i8) -> Result<Scaling, Reason> {
+    if scaling.power_register.is_none() {
+        return Ok(*scaling);
+    }
+    let scale = scaling.scale.unwrap_or(ONE);
+    let exponent = scale.exponent.checked_add(power).ok_or(Reason::Overflow)?;
+    Ok(Scaling { scale: Some(Decimal { exponent, ..scale }), ..*scaling })
 }
 
 /// Applies `value = raw * scale + offset`.

@@ -14,7 +14,7 @@ use crate::clock::{self, Clock};
 use crate::reading::{Event, Keep, Key, Stamp, Sweep, Told};
 use crate::status::SpoolReporter;
 
-use super::core::{Core, Opened, Plan, Reading, Removal, Telling, Written};
+use super::core::{Core, Opened, Pinned, Plan, Reading, Removal, Telling, Written};
 use super::face::{Batch, Depth};
 use super::journal::Journal;
 use super::replay::Replayed;
@@ -184,12 +184,12 @@ impl Desk {
         for keep in state.core.aged(now) {
             self.close(&mut state, keep, now);
         }
-        self.status.turned(now);
         state.core.close_deadline()
     }
 
     /// Journal and memory have one bound.
     fn keep_bound(&self, state: &mut State, now: Instant) {
+        state.carry_over();
         let excess = state.core.excess(state.journal.size());
         if excess == 0 {
             return;
@@ -413,21 +413,18 @@ impl Desk {
         self.after_flash(&state);
     }
 
-    /// These are deleted. Returns what the journal keeps until that is synced.
-    pub(super) fn removed(&self, removed: &[((Row, u64), Removal)], counts: Counts, now: Instant) -> Vec<super::replay::Debt> {
+    /// These are deleted, though not synced.
+    pub(super) fn removed(&self, removed: &[((Row, u64), Removal)], counts: Counts, now: Instant) {
         let mut state = self.lock();
-        let debts = state.core.removed(removed, counts, now);
+        state.core.removed(removed, counts, now);
         self.after_flash(&state);
-        debts
     }
 
-    /// Deletions are synced.
-    pub(super) fn settle_debts(&self, debts: &[super::replay::Debt], release: bool) {
+    /// The oldest `count` deletions are synced.
+    pub(super) fn deletions_synced(&self, count: usize) {
         let mut state = self.lock();
-        state.journal.settle(debts);
-        if release {
-            state.journal.release();
-        }
+        let debts = state.core.deletions_synced(count);
+        state.journal.settle(&debts);
     }
 
     /// Records were read.
@@ -533,6 +530,30 @@ impl State {
             Some(debt) => self.core.journalled(key, debt),
             None => self.core.at_risk_now(key, now),
         }
+    }
+
+    /// A few long-lived batches and acks must not keep a chain of journal files: they are written again, and the files go.
+    fn carry_over(&mut self) {
+        while let Some((file, size)) = self.journal.burden(self.core.memory() / 2) {
+            let pinned = self.core.pinned(file);
+            if pinned.bytes() > size / 2 || self.carry(&pinned, file).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn carry(&mut self, pinned: &Pinned, file: u64) -> std::io::Result<()> {
+        for batch in &pinned.batches {
+            let debts = self.journal.again(batch)?;
+            let old = self.core.repin(batch.key, debts);
+            self.journal.settle(&old);
+        }
+        for (key, position) in &pinned.acks {
+            let debt = self.journal.acked(*key, *position, true)?;
+            let old = self.core.repin_ack(*key, file, debt);
+            self.journal.settle(&old);
+        }
+        Ok(())
     }
 
     /// Says it once when the journal begins to refuse, and once when it takes frames again.

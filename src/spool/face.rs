@@ -75,7 +75,7 @@ impl Content {
 /// How much waits for the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Depth {
-    /// Batches and events not acked yet.
+    /// Batches, those still open included, and events not acked yet.
     pub batches: u64,
     /// Readings in them.
     pub readings: u64,
@@ -128,7 +128,8 @@ impl Spool {
     pub(super) fn open_with(settings: &Settings, limits: Limits, clock: Clock, status: SpoolReporter) -> Result<Self, OpenError> {
         let Settings { spool, gateway, .. } = settings;
         let spool_lock = locked(&spool.path)?;
-        let (journal, replayed, journal_lock) = open_journal(&spool.journal, &spool.path)?;
+        let (mut journal, replayed, journal_lock) = open_journal(&spool.journal, &spool.path)?;
+        journal.end_files_at(limits.memory / 8);
         let run = super::random_bits() >> 11;
         let core = Core::new(limits, run.max(1), replayed.next_number);
         let names = (gateway.name.clone(), gateway.district.clone());
@@ -202,6 +203,16 @@ impl Spool {
             }
         }
         drop(take(&self.0.journal_lock));
+    }
+}
+
+#[cfg(test)]
+impl Shared {
+    /// Waits for the flash thread outside any runtime.
+    pub(super) fn join(&self) {
+        if let Some(thread) = take(&self.flash) {
+            thread.join().unwrap();
+        }
     }
 }
 

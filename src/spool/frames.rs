@@ -7,7 +7,7 @@
 //! Always true here: a frame is read whole or not at all; after a torn or damaged one reading goes on at the next frame whose
 //! checksum fits. Deliberately absent: files, and what the frames amount to (`replay`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::reading::{Event, Keep, Key, MeterSchema, SchemaId, Sweep};
@@ -173,17 +173,39 @@ fn boundary(input: &mut Input<'_>) -> Result<Frame, Bad> {
 /// Schemas by id, as far as a journal has named them.
 pub(super) type Known = HashMap<SchemaId, Arc<MeterSchema>>;
 
-/// Reads all frames of a file in order, learns its schemas, and returns how many bytes belonged to no whole frame.
-pub(super) fn read_all(bytes: &[u8], known: &mut Known, mut each: impl FnMut(Result<Frame, Bad>)) -> usize {
+/// Which frames are wanted of a file; sweeps are the bulk of it, and most of them are done with.
+pub(super) enum Wanted<'a> {
+    /// All that is said of batches.
+    Batches,
+    /// Sweeps, but for those of these numbers.
+    SweepsBut(&'a HashSet<u64>),
+}
+
+impl Wanted<'_> {
+    fn includes(&self, kind: u8, payload: &[u8]) -> bool {
+        match self {
+            Self::Batches => !matches!(kind, SWEEP | SCHEMA),
+            Self::SweepsBut(done) => {
+                let number = || Input::new(payload).unsigned();
+                kind == SCHEMA || kind == SWEEP && !number().is_ok_and(|number| done.contains(&number))
+            }
+        }
+    }
+}
+
+/// Reads the wanted frames of a file in order, learns its schemas, and returns how many bytes belonged to no whole frame.
+pub(super) fn read_all(bytes: &[u8], wanted: &Wanted<'_>, known: &mut Known, mut each: impl FnMut(Result<Frame, Bad>)) -> usize {
     let mut rest = bytes;
     let mut torn = 0;
     while !rest.is_empty() {
         if let Ok((kind, payload, length)) = split(rest) {
-            let frame = read(kind, payload, &|id| known.get(&id).cloned());
-            if let Ok(Frame::Schema(schema)) = &frame {
-                known.entry(schema.id()).or_insert_with(|| Arc::clone(schema));
+            if wanted.includes(kind, payload) {
+                let frame = read(kind, payload, &|id| known.get(&id).cloned());
+                if let Ok(Frame::Schema(schema)) = &frame {
+                    known.entry(schema.id()).or_insert_with(|| Arc::clone(schema));
+                }
+                each(frame);
             }
-            each(frame);
             rest = rest.get(length..).unwrap_or_default();
         } else {
             torn += 1;

@@ -15,10 +15,12 @@ use tracing::{info, warn};
 
 use crate::reading::{Event, Keep, Key, SchemaId, Sweep};
 
+use super::core::PinnedBatch;
+use super::face::Content;
 use super::frames;
 use super::replay::{Debt, Replay, Replayed};
 
-/// A file is ended at this size. Small enough to be freed soon, large enough that repeated schemas weigh little.
+/// A file is ended at this size unless told otherwise.
 const FILE_SIZE: u64 = 1 << 20;
 const SUFFIX: &str = "journal";
 
@@ -41,8 +43,8 @@ pub(super) struct Journal {
     named: HashSet<SchemaId>,
     scratch: Vec<u8>,
     file_size: u64,
-    /// Files up to this number stay until the store has been compared with them.
-    held_to: Option<u64>,
+    /// Oldest and newest file when [`Journal::burden`] was last asked.
+    burdened: (u64, u64),
 }
 
 /// Where a sweep was written.
@@ -62,12 +64,19 @@ impl Journal {
     pub(super) fn open(directory: &Path) -> io::Result<(Self, Replayed)> {
         let mut journal = Self { directory: directory.to_owned(), ..Self::absent() };
         let mut replay = Replay::default();
-        for number in journal.list()? {
-            journal.next_file = number + 1;
-            journal.replay(number, &mut replay);
+        let mut numbers = journal.list()?;
+        journal.next_file = numbers.last().map_or(1, |last| last + 1);
+        let count = numbers.len();
+        numbers.retain(|number| journal.attempt(*number, |bytes| replay.batches(*number, bytes)).is_some());
+        replay.sort();
+        for number in numbers {
+            if let Some(size) = journal.attempt(number, |bytes| replay.sweeps(number, bytes)) {
+                journal.parts.push_back(Part { number, size, owed: 0 });
+            }
         }
-        journal.held_to = journal.parts.back().map(|part| part.number);
-        let replayed = replay.finish();
+        let mut replayed = replay.finish();
+        // What stood in a file that was moved aside is told like other damage.
+        replayed.unusable += count - journal.parts.len();
         journal.owe(&replayed);
         Ok((journal, replayed))
     }
@@ -82,7 +91,7 @@ impl Journal {
             named: HashSet::new(),
             scratch: Vec::new(),
             file_size: FILE_SIZE,
-            held_to: None,
+            burdened: (0, 0),
         }
     }
 
@@ -98,28 +107,29 @@ impl Journal {
     }
 
     /// Reads one file; moves it aside when that has failed twice, in this run or in the one before.
-    fn replay(&mut self, number: u64, replay: &mut Replay) {
+    fn attempt(&self, number: u64, mut read: impl FnMut(&[u8])) -> Option<u64> {
         let path = self.path(number);
         let mark = path.with_extension("tried");
         let failed_before = mark.exists();
         let _kept = fs::write(&mark, b"");
         let attempts = if failed_before { 1 } else { 2 };
-        let read = (0..attempts).find_map(|_| {
-            catch_unwind(AssertUnwindSafe(|| fs::read(&path).map(|bytes| replay.file(number, &bytes)).map(|()| size(&path))))
-                .ok()?
-                .ok()
+        let done = (0..attempts).find_map(|_| {
+            let bytes = fs::read(&path).ok()?;
+            catch_unwind(AssertUnwindSafe(|| read(&bytes))).ok()?;
+            Some(bytes.len() as u64)
         });
         let _unmarked = fs::remove_file(&mark);
-        match read {
-            Some(size) => self.parts.push_back(Part { number, size, owed: 0 }),
-            None => move_aside(&path),
+        if done.is_none() {
+            move_aside(&path);
         }
+        done
     }
 
     fn owe(&mut self, replayed: &Replayed) {
         let found = replayed.found.iter().flat_map(|found| found.debts.iter().copied());
         let loose = replayed.loose.iter().filter_map(|loose| Some((loose.file?, 1)));
-        for (file, count) in found.chain(loose) {
+        let gone = replayed.gone.iter().map(|gone| (gone.file, 1));
+        for (file, count) in found.chain(loose).chain(gone) {
             if let Some(part) = self.part(file) {
                 part.owed += u64::from(count);
             }
@@ -173,6 +183,43 @@ impl Journal {
     /// As the file system gives them.
     pub(super) fn event(&mut self, key: Key, event: &Event) -> io::Result<Debt> {
         Ok((self.frame(1, |out| frames::put_event(out, key, event))?, 1))
+    }
+
+    /// Writes a closed batch, or an event, once more; the files owe it until it is settled.
+    ///
+    /// # Errors
+    /// As the file system gives them; what was written of it is then owed to nobody.
+    pub(super) fn again(&mut self, batch: &PinnedBatch) -> io::Result<Vec<Debt>> {
+        let sweeps = match &batch.batch.content {
+            Content::Sweeps(sweeps) => sweeps,
+            Content::Event(event) => return Ok(vec![self.event(batch.key, event)?]),
+        };
+        let mut debts: Vec<Debt> = Vec::new();
+        let mut write = || {
+            for (number, sweep) in batch.numbers.iter().zip(sweeps) {
+                debts.push((self.sweep(*number, sweep)?.file, 1));
+            }
+            self.boundary(batch.key, batch.keep, &batch.numbers)
+        };
+        match write() {
+            Ok(()) => Ok(debts),
+            Err(error) => {
+                self.settle(&debts);
+                Err(error)
+            }
+        }
+    }
+
+    /// The oldest file and its size, when a file was begun since the last time this was asked or since it last helped, and all of
+    /// them together are above `limit`.
+    pub(super) fn burden(&mut self, limit: u64) -> Option<(u64, u64)> {
+        let (oldest, newest) = (self.parts.front()?, self.parts.back()?);
+        let asked = (oldest.number, newest.number);
+        if self.size() <= limit || self.parts.len() < 3 || self.burdened == asked {
+            return None;
+        }
+        self.burdened = asked;
+        Some((oldest.number, oldest.size))
     }
 
     /// Writes that the broker has a batch. With `owed` the file stays until the deletion on flash is settled as well.
@@ -258,16 +305,9 @@ impl Journal {
         self.free();
     }
 
-    /// The store has been compared with what earlier runs left: their files may go.
-    pub(super) fn release(&mut self) {
-        self.held_to = None;
-        self.free();
-    }
-
     fn free(&mut self) {
         let spare = usize::from(self.file.is_some());
-        while self.parts.len() > spare && self.parts.front().is_some_and(|part| part.owed == 0 && Some(part.number) > self.held_to)
-        {
+        while self.parts.len() > spare && self.parts.front().is_some_and(|part| part.owed == 0) {
             let Some(part) = self.parts.pop_front() else { return };
             let path = self.path(part.number);
             if let Err(error) = fs::remove_file(&path) {
@@ -276,8 +316,7 @@ impl Journal {
         }
     }
 
-    /// Ends files at another size.
-    #[cfg(test)]
+    /// Ends files at this size. A file is freed as a whole, so it should be a small part of what the journal may hold.
     pub(super) fn end_files_at(&mut self, size: u64) {
         self.file_size = size;
     }
@@ -287,10 +326,6 @@ impl Journal {
         self.file = None;
         self.free();
     }
-}
-
-fn size(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |about| about.len())
 }
 
 fn move_aside(path: &Path) {

@@ -1,8 +1,8 @@
 //! What sled may overwrite when it opens a damaged database.
 //!
-//! Opening, sled 0.34.7 cuts its log at the first damage it finds behind the last stable point that any segment header names, zeroes
-//! what follows, and says nothing. So the segments from that point on, and those whose header cannot be read, are read into memory
-//! before it opens, and compared with what it made of them.
+//! Opening, sled 0.34.7 cuts its log at the first damage it finds behind the last stable point that any segment header names, or at
+//! the beginning of the change that this damage tore, zeroes what follows, and says nothing. So the segments from there on, and
+//! those whose header cannot be read, are read into memory before it opens, and compared with what it made of them.
 //!
 //! Always true here: files are only read, and not more than a bounded number of segments is held. Deliberately absent: any other
 //! part of sled's format.
@@ -12,11 +12,14 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use super::codec::Input;
 use super::record;
 use super::store::{Counts, SEGMENT};
 
 /// Segments held at most.
 const HELD: usize = 16;
+/// Segments that one change of the database may span: a torn change is cut off at its beginning, before the stable point.
+const BATCH: u64 = 3;
 const HEADER: usize = 20;
 /// sled stores log positions with these bits turned over.
 const TURNED: u64 = 0x7fff_ffff_ffff_ffff;
@@ -72,7 +75,7 @@ impl Tail {
 /// The segments that an opening may overwrite, the end of the log first.
 fn threatened(segments: Vec<Segment>) -> Vec<u64> {
     let stable = segments.iter().filter_map(|segment| Some(segment.log?.stable)).max().unwrap_or(0);
-    let floor = stable / SEGMENT * SEGMENT;
+    let floor = (stable / SEGMENT).saturating_sub(BATCH) * SEGMENT;
     let (sound, broken): (Vec<_>, Vec<_>) = segments.into_iter().partition(|segment| segment.log.is_some());
     let mut threatened: Vec<(u64, u64)> = sound
         .iter()
@@ -90,13 +93,13 @@ fn header(file: &File, index: u64) -> io::Result<Option<Position>> {
     if let Err(error) = file.read_exact_at(&mut bytes, index * SEGMENT) {
         return if error.kind() == io::ErrorKind::UnexpectedEof { Ok(None) } else { Err(error) };
     }
-    let [_, _, _, _, starts @ .., _, _, _, _, _, _, _, _] = bytes;
-    let [.., a, b, c, d, e, f, g, h] = bytes;
-    let starts = u64::from_le_bytes(starts) ^ TURNED;
+    // CRC 4 | position of the segment in the log 8 | stable position when it was begun 8.
+    let mut input = Input::new(&bytes);
+    let (Ok(_), Ok(starts), Ok(stable)) = (input.u32(), input.u64(), input.u64()) else { return Ok(None) };
+    let (starts, stable) = (starts ^ TURNED, stable ^ TURNED);
     // Before anything is stable, the header says -1.
-    let stable = u64::from_le_bytes([a, b, c, d, e, f, g, h]) ^ TURNED;
     let stable = if stable > TURNED { 0 } else { stable };
-    let plausible = starts % SEGMENT == 0 && starts <= TURNED / 2 && stable <= starts + SEGMENT;
+    let plausible = starts.is_multiple_of(SEGMENT) && starts <= TURNED / 2 && stable <= starts + SEGMENT;
     Ok(plausible.then_some(Position { starts, stable }))
 }
 

@@ -228,7 +228,7 @@ impl UplinkReporter {
     }
 }
 
-/// Held by the spool.
+/// Held by the spool. Its thread may rest for hours, or wait long for a slow card: no reason for the watchdog.
 #[derive(Debug, Clone)]
 pub struct SpoolReporter(Board);
 
@@ -236,11 +236,6 @@ impl SpoolReporter {
     /// Changes the figures of the spool.
     pub fn update(&self, change: impl FnOnce(&mut SpoolStatus)) {
         change(&mut self.0.lock().snapshot.spool);
-    }
-
-    /// Says that the flash thread's loop turned. It may wait long in fsync, so the watchdog's limit for it is the caller's.
-    pub fn turned(&self, now: Instant) {
-        self.0.turned("(spool)", now);
     }
 }
 

@@ -57,8 +57,12 @@ mod tests {
             name: name.into(),
             unit: 1,
             every: Duration::from_secs(1),
+            is_urgent: false,
+            is_aligned: false,
             pause: Duration::ZERO,
             max_registers: 125,
+            max_gap: None,
+            even_registers: false,
             points: vec![],
             schema: Arc::new(MeterSchema::new(content)),
         }
@@ -70,6 +74,7 @@ mod tests {
             line: Line::Tcp(Tcp { host: "h".into(), port: 502, framing: Framing::Tcp }),
             timeout: Duration::from_secs(1),
             quarantine: Duration::ZERO,
+            probe_share: 5,
             overload_is_allowed: false,
             meters: vec![meter("m")],
         }

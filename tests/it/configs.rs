@@ -62,6 +62,10 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in entries {
         let path = entry.expect("entries can be read").path();
+        // Profiles are parts of a configuration; `profiles.rs` takes each of them into use.
+        if path.ends_with("profiles") {
+            continue;
+        }
         if path.is_dir() {
             found.extend(files(&path));
         } else if path.extension().is_some_and(|extension| extension == "toml") {

@@ -1,5 +1,6 @@
 //! What the tests on the whole daemon share: its folders, its configuration, its start, and waiting for what arrives.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,7 @@ impl Scene {
 
     /// `districtd COMMAND --config ..`
     pub fn command(&self, command: &str) -> Command {
-        let mut districtd = Command::new(env!("CARGO_BIN_EXE_districtd"));
+        let mut districtd = Command::new(program());
         districtd.arg(command).arg("--config").arg(self.config());
         districtd
     }
@@ -80,6 +81,11 @@ impl Scene {
     pub fn start_unready(&self) -> Daemon {
         Daemon::start(self.command("run"))
     }
+}
+
+/// The daemon that was built along, or the one that DISTRICTD_PROGRAM names (an ARM one under qemu).
+fn program() -> OsString {
+    std::env::var_os("DISTRICTD_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_districtd").into())
 }
 
 /// `[bus.NAME]` over Modbus TCP.

@@ -1,5 +1,6 @@
 //! An RTU slave (Modbus over Serial Line V1.02, 2.5): its own CRC, its own framing, and a temper that decides how it answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -54,7 +55,7 @@ pub struct Record {
     /// Acts that the machine delayed beyond what the slave is allowed, and that were dropped therefore.
     pub withheld: usize,
     /// How often each mischief was done.
-    pub mischief: std::collections::BTreeMap<&'static str, usize>,
+    pub mischief: BTreeMap<&'static str, usize>,
 }
 
 impl Record {
@@ -73,7 +74,7 @@ pub struct Slaves {
     temper: Temper,
     ledger: Arc<Ledger>,
     record: Arc<Watched<Record>>,
-    answered: std::collections::BTreeMap<u8, u64>,
+    answered: BTreeMap<u8, u64>,
     wire: u64,
     spoke: Option<Instant>,
 }
@@ -96,7 +97,7 @@ impl Slaves {
             temper,
             ledger: Arc::clone(ledger),
             record: Arc::clone(&record),
-            answered: std::collections::BTreeMap::new(),
+            answered: BTreeMap::new(),
             wire,
             spoke: None,
         };

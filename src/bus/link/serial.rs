@@ -95,7 +95,15 @@ mod tests {
     use crate::bus::link::scripted::pseudo_terminal;
 
     fn wanted(path: &Path) -> model::Serial {
-        model::Serial { path: path.to_owned(), baud: 9600, parity: model::Parity::Even, data_bits: 8, stop_bits: 1 }
+        model::Serial {
+            path: path.to_owned(),
+            baud: 9600,
+            parity: model::Parity::Even,
+            data_bits: 8,
+            stop_bits: 1,
+            echo_is_dropped: false,
+            rs485: false,
+        }
     }
 
     fn trouble(path: &Path) -> Trouble {

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-/// Share of the time that living meters want which silent meters may have together.
-const SHARE: f64 = 0.05;
 /// The same while a meter has just come back and the others are tried at once.
 const SHARE_IN_A_ROUND: f64 = 0.5;
 /// What is saved up at most: a burst of probes must not add up to a gap in the readings of the living.
@@ -14,6 +12,8 @@ const LATER: Duration = Duration::from_secs(1);
 /// Seconds of bus time in hand.
 #[derive(Debug)]
 pub(super) struct Budget {
+    /// Of the time that living meters want, what silent meters may have together.
+    share: f64,
     seconds: f64,
     rate: f64,
     since: Instant,
@@ -21,14 +21,14 @@ pub(super) struct Budget {
 
 impl Budget {
     /// Nothing in hand.
-    pub(super) fn new(now: Instant) -> Self {
-        Self { seconds: 0.0, rate: 0.0, since: now }
+    pub(super) fn new(share: f64, now: Instant) -> Self {
+        Self { share, seconds: 0.0, rate: 0.0, since: now }
     }
 
     /// Adds what the time since the last call gave, while the living wanted this share of it.
     pub(super) fn accrue(&mut self, wanted: f64, in_a_round: bool, now: Instant) {
         let passed = now.saturating_duration_since(self.since).as_secs_f64();
-        self.rate = if in_a_round { SHARE_IN_A_ROUND } else { SHARE * wanted };
+        self.rate = if in_a_round { SHARE_IN_A_ROUND } else { self.share * wanted };
         self.seconds = (self.seconds + passed * self.rate).min(SAVED_MOST);
         self.since = now;
     }

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{ASKED_WITHIN, Change, FIRST_WITHIN, Outcome};
+use super::turn::Turn;
+use super::{ASKED_WITHIN, Change, FIRST_WITHIN, Groups, Outcome, Wants};
+
+/// No dialogue is taken to cost less.
+const LEAST_COST: Duration = Duration::from_micros(10);
 
 /// Any answer clears the account; two dialogues without a byte, or four with rubbish, fill it, and the meter is taken for silent.
 const STRIKES: u8 = 4;
@@ -16,10 +20,12 @@ const REPORT_LONGEST: Duration = Duration::from_secs(300);
 /// One meter on the wire.
 #[derive(Debug)]
 pub(super) struct Duty {
-    /// Its period.
-    pub(super) every: Duration,
-    /// What a dialogue costs, as learnt.
-    pub(super) cost: Duration,
+    /// Its groups of points, the shortest period first.
+    turns: Vec<Turn>,
+    /// Whether it goes before others.
+    pub(super) is_urgent: bool,
+    /// Whether it is polled at whole periods of the wall clock.
+    pub(super) is_aligned: bool,
     /// What a dialogue without an answer costs, as learnt.
     pub(super) lost: Duration,
     /// Periods that ended without a poll.
@@ -28,10 +34,6 @@ pub(super) struct Duty {
     pub(super) asked: Option<Instant>,
     /// Where it stands among the others, 0 to 1.
     place: f64,
-    /// One moment of its grid.
-    grid: Instant,
-    /// When it fell or falls due.
-    release: Instant,
     strikes: u8,
     /// Whether it ever answered. One that never did is taken for silent at the first failure: thirty meters that are not there yet
     /// should not cost the others twice.
@@ -61,55 +63,81 @@ struct Silence {
 }
 
 impl Duty {
-    /// A meter whose grid stands at `place` (0 to 1) of its period.
-    pub(super) fn new(every: Duration, place: f64, cost: Duration, lost: Duration, now: Instant) -> Self {
-        Self {
-            every,
-            cost,
+    /// A meter whose grids stand at `place` (0 to 1) of its periods.
+    pub(super) fn new(wants: &Wants, place: f64, cost: Duration, lost: Duration, now: Instant) -> Self {
+        let mut duty = Self {
+            turns: Vec::with_capacity(wants.periods.len()),
+            is_urgent: wants.is_urgent,
+            is_aligned: wants.is_aligned,
             lost,
             missed: 0,
             asked: None,
             place,
-            grid: now + every.mul_f64(place),
-            release: now + every.min(FIRST_WITHIN).mul_f64(place),
             strikes: 0,
             known: false,
             health: Health::Living,
-            outage_every: every,
+            outage_every: Duration::ZERO,
             outage_reported: None,
+        };
+        let shortest = wants.periods.iter().min().copied().unwrap_or(FIRST_WITHIN);
+        let first = now + shortest.min(FIRST_WITHIN).mul_f64(place);
+        for every in &wants.periods {
+            let grid = now + on_the_shortest(shortest, *every, place);
+            duty.turns.push(Turn::new(*every, cost, grid, first));
         }
+        duty.outage_every = shortest;
+        duty
     }
 
     pub(super) fn is_living(&self) -> bool {
         matches!(self.health, Health::Living)
     }
 
-    /// When it wants the wire next: by its period while it lives, and whenever somebody asks.
+    /// Its shortest period.
+    fn every(&self) -> Duration {
+        self.turns.iter().map(|turn| turn.every).min().unwrap_or(FIRST_WITHIN)
+    }
+
+    /// When the first of its groups fell or falls due.
+    fn release(&self) -> Option<Instant> {
+        self.turns.iter().map(Turn::release).min()
+    }
+
+    /// Share of all time that its dialogues take.
+    pub(super) fn load(&self) -> f64 {
+        self.turns.iter().map(|turn| turn.cost.as_secs_f64() / turn.every.as_secs_f64().max(1e-3)).sum()
+    }
+
+    /// When it wants the wire next: by its periods while it lives, and whenever somebody asks.
     pub(super) fn wants_at(&self) -> Option<Instant> {
         match (&self.health, self.asked) {
-            (_, Some(asked)) => Some(asked.min(self.release)),
-            (Health::Living, None) => Some(self.release),
+            (_, Some(asked)) => Some(self.release().map_or(asked, |release| release.min(asked))),
+            (Health::Living, None) => self.release(),
             (Health::Silent(_), None) => None,
         }
     }
 
     /// Until when it should be polled, if it is due.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let own = (self.is_living() && self.release <= now).then(|| self.release + self.every);
+        let due = self.turns.iter().filter(|turn| self.is_living() && turn.is_due(now)).map(Turn::deadline);
         let asked = self.asked.map(|asked| asked + ASKED_WITHIN);
-        own.into_iter().chain(asked).min()
+        due.chain(asked).min()
     }
 
-    /// It gets the wire: what was due is counted, and the next moment of its grid is set.
-    pub(super) fn begin(&mut self, now: Instant) {
-        self.asked = None;
-        if self.release > now || !self.is_living() {
-            return;
+    /// It gets the wire: what was due is counted, and the next moments of the grids are set. Answers what the dialogue is about.
+    pub(super) fn begin(&mut self, now: Instant) -> Groups {
+        let was_asked = self.asked.take().is_some();
+        if !self.is_living() {
+            return Groups::ALL;
         }
-        let skipped = periods(now.saturating_duration_since(self.release), self.every);
-        self.missed += u64::from(skipped);
-        let current = self.release + self.every * skipped;
-        self.release = self.on_grid_after(current + self.every / 2);
+        let mut groups = Groups::default();
+        for (place, turn) in self.turns.iter_mut().enumerate() {
+            if turn.is_due(now) {
+                groups.add(place);
+                self.missed += turn.take(now);
+            }
+        }
+        if was_asked { Groups::ALL } else { groups }
     }
 
     /// It gets the wire although it is silent.
@@ -117,11 +145,18 @@ impl Duty {
         self.asked = None;
     }
 
+    /// The wall clock shows `wall_ms` (Unix time) now.
+    pub(super) fn align(&mut self, wall_ms: i64, now: Instant) {
+        for turn in self.turns.iter_mut().filter(|_| self.is_aligned) {
+            turn.align(wall_ms, now);
+        }
+    }
+
     /// A dialogue is over.
-    pub(super) fn finished(&mut self, outcome: Outcome, took: Duration, jitter: f64, now: Instant) -> Change {
+    pub(super) fn finished(&mut self, groups: Groups, outcome: Outcome, took: Duration, jitter: f64, now: Instant) -> Change {
         match outcome {
             Outcome::Answered => {
-                self.cost = smoothed(self.cost, took);
+                self.took(groups, took);
                 self.answered(now)
             }
             Outcome::LineDown => {
@@ -136,20 +171,31 @@ impl Duty {
         }
     }
 
+    /// What a dialogue took is shared out by what is known of the groups it was about.
+    fn took(&mut self, groups: Groups, took: Duration) {
+        let mut polled: Vec<&mut Turn> =
+            self.turns.iter_mut().enumerate().filter(|(place, _)| groups.has(*place)).map(|(_, turn)| turn).collect();
+        let known: Duration = polled.iter().map(|turn| turn.cost).sum();
+        let factor = took.as_secs_f64() / known.as_secs_f64().max(1e-6);
+        for turn in &mut polled {
+            turn.cost = smoothed(turn.cost, turn.cost.mul_f64(factor)).max(LEAST_COST);
+        }
+    }
+
     fn answered(&mut self, now: Instant) -> Change {
         self.strikes = 0;
         self.known = true;
-        self.outage_every = self.every;
+        self.outage_every = self.every();
         self.outage_reported = None;
         if self.is_living() {
             return Change::None;
         }
-        self.release = self.on_grid_after(now);
+        self.skip(now);
         Change::CameBack
     }
 
     fn failed(&mut self, jitter: f64, now: Instant) -> Change {
-        let (first, longest) = (self.every.max(PROBE_FIRST), self.every.max(PROBE_LONGEST));
+        let (first, longest) = (self.every().max(PROBE_FIRST), self.every().max(PROBE_LONGEST));
         match &mut self.health {
             Health::Living if self.known && self.strikes < STRIKES => Change::None,
             Health::Living => {
@@ -186,7 +232,7 @@ impl Duty {
     }
 
     pub(super) fn reported(&mut self, now: Instant) {
-        let longest = self.every.max(REPORT_LONGEST);
+        let longest = self.every().max(REPORT_LONGEST);
         if let Health::Silent(silence) = &mut self.health {
             silence.report_every = (silence.report_every * 2).min(longest);
             silence.report_at = now + silence.report_every;
@@ -194,22 +240,24 @@ impl Duty {
     }
 
     /// When the outage of the whole wire is to be told for this meter.
-    pub(super) fn outage_report_at(&self) -> Instant {
-        self.outage_reported.map_or(self.release, |last| last + self.outage_every)
+    pub(super) fn outage_report_at(&self) -> Option<Instant> {
+        self.outage_reported.map(|last| last + self.outage_every).or(self.release())
     }
 
     pub(super) fn reported_outage(&mut self, now: Instant) {
         if self.outage_reported.is_some() {
-            self.outage_every = (self.outage_every * 2).min(self.every.max(REPORT_LONGEST));
+            self.outage_every = (self.outage_every * 2).min(self.every().max(REPORT_LONGEST));
         }
         self.outage_reported = Some(now);
-        self.release = self.on_grid_after(now);
+        self.skip(now);
     }
 
     /// The wire is there again.
     pub(super) fn restart(&mut self, now: Instant) {
-        let soon = now + self.every.min(FIRST_WITHIN).mul_f64(self.place);
-        self.release = soon;
+        let soon = now + self.every().min(FIRST_WITHIN).mul_f64(self.place);
+        for turn in &mut self.turns {
+            turn.restart(soon);
+        }
         if let Health::Silent(silence) = &mut self.health {
             silence.probe_at = silence.probe_at.min(soon);
         }
@@ -241,20 +289,20 @@ impl Duty {
         }
     }
 
-    /// The first moment of the grid after `moment`.
-    fn on_grid_after(&self, moment: Instant) -> Instant {
-        if moment < self.grid {
-            let back = periods(self.grid.saturating_duration_since(moment), self.every);
-            return self.grid.checked_sub(self.every * back).filter(|at| *at > moment).unwrap_or(self.grid);
+    /// Nothing is due before the next moments of the grids.
+    fn skip(&mut self, now: Instant) {
+        for turn in &mut self.turns {
+            turn.skip(now);
         }
-        let passed = periods(moment.saturating_duration_since(self.grid), self.every);
-        self.grid + self.every * (passed.saturating_add(1))
     }
 }
 
-/// Whole periods in a span.
-fn periods(span: Duration, every: Duration) -> u32 {
-    u32::try_from(span.as_nanos() / every.as_nanos().max(1)).unwrap_or(u32::MAX)
+/// Where a grid stands in its period: groups of one meter whose periods are multiples of the shortest fall due together, and those of
+/// different meters apart.
+fn on_the_shortest(shortest: Duration, every: Duration, place: f64) -> Duration {
+    let step = shortest.as_nanos().max(1);
+    let steps = every.mul_f64(place).as_nanos() / step;
+    shortest.mul_f64(place) + shortest * u32::try_from(steps).unwrap_or(0)
 }
 
 fn smoothed(old: Duration, new: Duration) -> Duration {

@@ -13,17 +13,39 @@ fn ms(n: u64) -> Duration {
 #[derive(Debug, Clone)]
 struct Sim {
     every: Duration,
+    /// A second group of points with a period of its own costs the same again.
+    slow: Option<Duration>,
+    is_urgent: bool,
+    is_aligned: bool,
     cost: Duration,
     /// Whether it answers, by time since the start.
     alive: fn(Duration) -> bool,
     polls: Vec<Duration>,
+    slow_polls: Vec<Duration>,
     reports: u32,
+}
+
+impl Sim {
+    fn wants(&self) -> Wants {
+        let periods = std::iter::once(self.every).chain(self.slow).collect();
+        Wants { periods, is_urgent: self.is_urgent, is_aligned: self.is_aligned }
+    }
 }
 
 const LOST: Duration = Duration::from_millis(700);
 
 fn living(every: Duration, cost: Duration) -> Sim {
-    Sim { every, cost, alive: |_| true, polls: Vec::new(), reports: 0 }
+    Sim {
+        every,
+        slow: None,
+        is_urgent: false,
+        is_aligned: false,
+        cost,
+        alive: |_| true,
+        polls: Vec::new(),
+        slow_polls: Vec::new(),
+        reports: 0,
+    }
 }
 
 fn dead(every: Duration) -> Sim {
@@ -41,8 +63,8 @@ struct Line {
 impl Line {
     fn new(meters: Vec<Sim>, seed: u64) -> Self {
         let start = monotonic();
-        let periods: Vec<Duration> = meters.iter().map(|meter| meter.every).collect();
-        Self { meters, schedule: Schedule::new(&periods, LOST, start, seed), start, now: start, busy: Duration::ZERO }
+        let wants: Vec<Wants> = meters.iter().map(Sim::wants).collect();
+        Self { meters, schedule: Schedule::new(&wants, LOST, 0.05, start, seed), start, now: start, busy: Duration::ZERO }
     }
 
     fn run(&mut self, span: Duration) {
@@ -64,11 +86,17 @@ impl Line {
         let since = self.now - self.start;
         let meter = &mut self.meters[grant.meter];
         let alive = (meter.alive)(since);
-        let took = if alive { meter.cost } else { LOST };
+        let groups = (0..2).filter(|place| grant.groups.has(*place) && (*place == 0 || meter.slow.is_some())).count();
+        let took = if alive { meter.cost * u32::try_from(groups).unwrap() } else { LOST };
         self.now += took;
         self.busy += took;
         if alive {
-            meter.polls.push(self.now - self.start);
+            if grant.groups.has(0) {
+                meter.polls.push(since);
+            }
+            if grant.groups.has(1) && meter.slow.is_some() {
+                meter.slow_polls.push(since);
+            }
         }
         self.schedule.finished(grant, if alive { Outcome::Answered } else { Outcome::Silent }, self.now);
     }
@@ -203,6 +231,69 @@ fn what_somebody_asks_for_competes_and_comes_soon() {
     line.schedule.ask(1, line.now);
     line.run(ms(1_000));
     assert_eq!(line.meters[1].polls.len(), before + 1);
+}
+
+#[test]
+fn a_group_of_points_has_a_period_of_its_own_and_shares_the_dialogue_when_both_fall_due() {
+    let meters = vec![Sim { slow: Some(ms(15_000)), ..living(ms(1_000), ms(10)) }; 7];
+    let line = polled(meters, ms(300_000));
+    for meter in &line.meters {
+        assert!((300..=302).contains(&meter.polls.len()), "{} polls", meter.polls.len());
+        assert!((20..=22).contains(&meter.slow_polls.len()), "{} polls of the slow group", meter.slow_polls.len());
+        assert!(meter.slow_polls.iter().all(|at| meter.polls.contains(at)), "a dialogue of its own for the slow group");
+    }
+    let mut slow: Vec<Duration> = line.meters.iter().flat_map(|meter| meter.slow_polls.iter().copied()).collect();
+    slow.sort();
+    slow.retain(|at| *at > ms(20_000));
+    let closest = slow.windows(2).map(|pair| pair[1].abs_diff(pair[0])).min().unwrap();
+    assert!(closest > ms(700), "the slow groups of two meters within {closest:?}");
+}
+
+#[test]
+fn groups_whose_periods_are_no_multiples_each_keep_their_own() {
+    let line = polled(vec![Sim { slow: Some(ms(1_700)), ..living(ms(1_000), ms(10)) }], ms(170_000));
+    assert!((170..=172).contains(&line.meters[0].polls.len()), "{}", line.meters[0].polls.len());
+    assert!((100..=102).contains(&line.meters[0].slow_polls.len()), "{}", line.meters[0].slow_polls.len());
+    assert_eq!(line.schedule.missed(), 0);
+}
+
+#[test]
+fn a_meter_of_high_priority_keeps_its_period_on_a_full_line_and_the_others_still_get_a_turn() {
+    let mut meters = vec![living(ms(10), ms(100)); 8];
+    meters.push(Sim { is_urgent: true, ..living(ms(500), ms(100)) });
+    let line = polled(meters.clone(), ms(60_000));
+    assert!(line.meters[8].polls.len() >= 119, "{} polls", line.meters[8].polls.len());
+    assert!(line.meters[..8].iter().all(|meter| meter.polls.len() > 50), "the others starve");
+    meters[8].every = ms(10);
+    let greedy = polled(meters, ms(60_000));
+    assert!(greedy.polls(0..8) >= 110, "a fifth of the line is left to the others: {}", greedy.polls(0..8));
+}
+
+#[test]
+fn an_aligned_meter_is_polled_when_the_wall_clock_shows_whole_periods() {
+    let mut line = Line::new(vec![Sim { is_aligned: true, slow: Some(ms(60_000)), ..living(ms(15_000), ms(10)) }], 1);
+    // 10:00:07.300 at the start.
+    line.schedule.align(36_007_300, line.now);
+    line.run(ms(300_000));
+    let on_the_grid = |at: &Duration, every: u128| (at.as_millis() + 7_300) % every <= 1;
+    let meter = &line.meters[0];
+    assert!(meter.polls[1..].iter().all(|at| on_the_grid(at, 15_000)), "{:?}", meter.polls);
+    assert!(meter.slow_polls[1..].iter().all(|at| on_the_grid(at, 60_000)), "{:?}", meter.slow_polls);
+    assert_eq!((meter.polls.len(), meter.slow_polls.len()), (20, 6));
+}
+
+#[test]
+fn when_the_wall_clock_is_set_an_aligned_meter_follows_and_a_drift_of_milliseconds_does_not_move_it() {
+    let mut line = Line::new(vec![Sim { is_aligned: true, ..living(ms(10_000), ms(10)) }], 1);
+    line.schedule.align(0, line.now);
+    line.run(ms(25_000));
+    line.schedule.align(25_005, line.now);
+    line.run(ms(10_000));
+    assert_eq!(line.meters[0].polls.last(), Some(&ms(30_000)), "5 ms are no reason");
+    line.schedule.align(1_000_000_003_000, line.now);
+    line.run(ms(20_000));
+    let late = &line.meters[0].polls;
+    assert_eq!(late[late.len() - 2..], [ms(42_000), ms(52_000)], "{late:?}");
 }
 
 proptest! {

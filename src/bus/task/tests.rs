@@ -41,13 +41,25 @@ fn meter(name: &str, unit: u8, every: Duration) -> Meter {
     let content =
         SchemaContent { gateway: "g".into(), district: "d".into(), meter: name.into(), keep: Keep::Normal, points: vec![point] };
     let layout = Layout { encoding: Encoding::U16, order: model::ByteOrder::Abcd, bits: None };
-    let point = Point { table: Table::Input, address: 7, layout, scaling: Scaling::default(), invalid: Vec::new() };
+    let point = Point {
+        table: Table::Input,
+        address: 7,
+        layout,
+        scaling: Scaling::default(),
+        invalid: Vec::new(),
+        names: Vec::new(),
+        every: None,
+    };
     Meter {
         name: name.into(),
         unit,
         every,
+        is_urgent: false,
+        is_aligned: false,
         pause: Duration::ZERO,
         max_registers: 125,
+        max_gap: None,
+        even_registers: false,
         points: vec![point],
         schema: Arc::new(MeterSchema::new(content)),
     }
@@ -65,6 +77,10 @@ struct Running {
 }
 
 fn run(line: Line, meters: Vec<Meter>, source: Option<Source>) -> Running {
+    run_with(line, meters, source, Duration::from_millis(100))
+}
+
+fn run_with(line: Line, meters: Vec<Meter>, source: Option<Source>, timeout: Duration) -> Running {
     let (ask, inbox) = mpsc::channel(8);
     let (spool, board, stop) = (Arc::new(Spool::default()), Board::new(), CancellationToken::new());
     let folder = tempfile::tempdir().unwrap();
@@ -73,8 +89,9 @@ fn run(line: Line, meters: Vec<Meter>, source: Option<Source>) -> Running {
     let model = model::Bus {
         name: "b".into(),
         line,
-        timeout: Duration::from_millis(100),
+        timeout,
         quarantine: Duration::from_millis(100),
+        probe_share: 5,
         overload_is_allowed: false,
         meters,
     };
@@ -109,7 +126,15 @@ impl Running {
 }
 
 fn serial() -> Line {
-    Line::Serial(Serial { path: "/dev/serial/none".into(), baud: 9600, parity: Parity::Even, data_bits: 8, stop_bits: 1 })
+    Line::Serial(Serial {
+        path: "/dev/serial/none".into(),
+        baud: 9600,
+        parity: Parity::Even,
+        data_bits: 8,
+        stop_bits: 1,
+        echo_is_dropped: false,
+        rs485: false,
+    })
 }
 
 fn tcp(port: u16) -> Line {
@@ -240,6 +265,34 @@ async fn what_a_meter_refuses_is_remembered_in_the_notebook_and_does_not_make_it
 }
 
 #[tokio::test(start_paused = true)]
+async fn points_with_a_period_of_their_own_are_read_with_the_others_when_both_are_due() {
+    let ports = Ports::new(Framing::Rtu, false);
+    let mut wire = ports.next();
+    let mut two_groups = meter("m", 1, SECOND);
+    let mut content = (**two_groups.schema).clone();
+    content.points.push(SchemaPoint { name: "total".into(), ..content.points[0].clone() });
+    two_groups.schema = Arc::new(MeterSchema::new(content));
+    two_groups.points.push(Point { address: 8, every: Some(SECOND * 3), ..two_groups.points[0].clone() });
+    let bus = run(serial(), vec![two_groups], Some(Source::Scripted(ports)));
+    let mut lengths = Vec::new();
+    let mut request = [0; 8];
+    for _ in 0..13 {
+        wire.read_exact(&mut request).await.unwrap();
+        let count = request[5];
+        let mut answer = [&[1, 4, 2 * count][..], &vec![0; 2 * usize::from(count)]].concat();
+        answer.extend(crc(&answer).to_le_bytes());
+        wire.write_all(&answer).await.unwrap();
+        lengths.push(count);
+    }
+    assert_eq!(lengths[0], 2, "everything at first");
+    let both: Vec<usize> = (1..13).filter(|place| lengths[*place] == 2).collect();
+    assert_eq!(both.len(), 4, "{lengths:?}");
+    assert!(both.windows(2).all(|pair| pair[1] - pair[0] == 3), "{lengths:?}");
+    bus.until(|spool, _| spool.values("m").len() == 13).await;
+    bus.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_ad_hoc_read_comes_out_of_turn_and_is_appended_too() {
     let ports = Ports::new(Framing::Rtu, false);
     let mut wire = ports.next();
@@ -277,6 +330,18 @@ async fn the_board_hears_of_an_idle_bus_often_enough() {
     for _ in 0..60 {
         sleep(SECOND).await;
         assert!(bus.board.stuck(monotonic(), Duration::from_secs(5)).is_empty());
+    }
+    bus.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_meter_that_may_take_a_minute_to_answer_does_not_look_like_a_task_that_hangs() {
+    let ports = Ports::new(Framing::Rtu, false);
+    let _wire = ports.next();
+    let bus = run_with(serial(), vec![meter("m", 1, SECOND)], Some(Source::Scripted(ports)), SECOND * 60);
+    for _ in 0..50 {
+        sleep(SECOND).await;
+        assert!(bus.board.stuck(monotonic(), Duration::from_secs(6)).is_empty());
     }
     bus.end().await;
 }

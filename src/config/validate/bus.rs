@@ -26,7 +26,9 @@ const DEFAULT_QUARANTINE_RTU: Duration = Duration::from_millis(300);
 /// A connection does not outlive a time-out, so a late answer finds nobody.
 const DEFAULT_QUARANTINE_TCP: Duration = Duration::ZERO;
 /// Keys that mean something on a serial line only.
-const SERIAL_KEYS: [&str; 4] = ["baud", "parity", "stop-bits", "data-bits"];
+const SERIAL_KEYS: [&str; 6] = ["baud", "parity", "stop-bits", "data-bits", "echo", "rs485"];
+const PROBE_SHARE: std::ops::RangeInclusive<u8> = 1..=50;
+const DEFAULT_PROBE_SHARE: u8 = 5;
 
 /// A bus as far as it is right.
 pub(super) struct Draft<'a> {
@@ -61,12 +63,14 @@ impl<'a> Judge<'a> {
             (None, true) => Some(DEFAULT_QUARANTINE_RTU),
             (None, false) => Some(DEFAULT_QUARANTINE_TCP),
         };
+        let probe_share = or(section, "probe-share", DEFAULT_PROBE_SHARE, || self.percent(section, "probe-share", PROBE_SHARE));
         let overload = self.word(section, "overload").and_then(|index| schema::OVERLOADS.get(index));
         Some(Bus {
             name: name?,
             line: line?,
             timeout: timeout?,
             quarantine: quarantine?,
+            probe_share: probe_share?,
             overload_is_allowed: overload == Some(&"allow"),
             meters: Vec::new(),
         })
@@ -117,7 +121,16 @@ impl<'a> Judge<'a> {
         let stop_bits = or(section, "stop-bits", 1, || self.integer(section, "stop-bits", 1..=2));
         let data_bits = or(section, "data-bits", 8, || self.data_bits(section));
         let parity = or(section, "parity", Parity::Even, || self.parity(section));
-        Some(Serial { path: path?, baud: baud?, parity: parity?, data_bits: data_bits?, stop_bits: stop_bits? })
+        let echo = or(section, "echo", 0, || self.word(section, "echo"));
+        Some(Serial {
+            path: path?,
+            baud: baud?,
+            parity: parity?,
+            data_bits: data_bits?,
+            stop_bits: stop_bits?,
+            echo_is_dropped: echo? == 1,
+            rs485: section.flag("rs485").unwrap_or(false),
+        })
     }
 
     fn baud(&mut self, section: &Section) -> Option<u32> {

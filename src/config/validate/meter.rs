@@ -13,30 +13,64 @@ use crate::config::schema;
 use crate::config::tree::Table;
 use crate::reading::{Keep, MeterSchema, SchemaContent, SchemaPoint};
 
-const EVERY: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(7 * 24 * 3600);
+pub(super) const EVERY: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(7 * 24 * 3600);
 const PAUSE: std::ops::RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(10);
 const MAX_REGISTERS: std::ops::RangeInclusive<i128> = 1..=125;
 const DEFAULT_MAX_REGISTERS: u16 = 125;
+const MAX_GAP: std::ops::RangeInclusive<i128> = 0..=1998;
 /// A sweep names points by their place in 16 bits; no meter comes near this.
 const MOST_POINTS: usize = 4096;
 
 /// What a meter and a profile can both say about how the meter likes to be asked.
-#[derive(Default)]
+#[derive(Default, Clone, Copy)]
 pub(super) struct Habits<'a> {
-    pub(super) pause: Option<Duration>,
-    pub(super) max_registers: Option<(u16, &'a Place)>,
+    pause: Option<Duration>,
+    max_registers: Option<(u16, &'a Place)>,
+    max_gap: Option<u16>,
+    even_registers: Option<(bool, &'a Place)>,
     /// A key was there and wrong.
-    pub(super) spoilt: bool,
+    spoilt: bool,
+}
+
+impl Habits<'_> {
+    /// These, and for what they do not say, others.
+    fn or(self, others: Self) -> Self {
+        Self {
+            pause: self.pause.or(others.pause),
+            max_registers: self.max_registers.or(others.max_registers),
+            max_gap: self.max_gap.or(others.max_gap),
+            even_registers: self.even_registers.or(others.even_registers),
+            spoilt: self.spoilt || others.spoilt,
+        }
+    }
+
+    fn longest(&self) -> u16 {
+        self.max_registers.map_or(DEFAULT_MAX_REGISTERS, |(most, _)| most)
+    }
+
+    fn is_even(&self) -> bool {
+        self.even_registers.is_some_and(|(even, _)| even)
+    }
+
+    /// Registers that must be asked for to get the items `first..behind`.
+    fn asked_for(&self, first: u32, behind: u32) -> u32 {
+        if self.is_even() { behind.next_multiple_of(2) - (first & !1) } else { behind - first }
+    }
 }
 
 impl<'a> Judge<'a> {
-    /// Reads `pause` and `max-registers`.
+    /// Reads `pause`, `max-registers`, `max-gap` and `even-registers`.
     pub(super) fn habits(&mut self, section: &Section<'a>) -> Habits<'a> {
-        let pause = self.duration(section, "pause", PAUSE);
-        let max_registers = self.integer(section, "max-registers", MAX_REGISTERS).zip(section.place("max-registers"));
-        let spoilt = (pause.is_none() && section.node("pause").is_some())
-            || (max_registers.is_none() && section.node("max-registers").is_some());
-        Habits { pause, max_registers, spoilt }
+        let pause = self.optional(section, "pause", |judge| judge.duration(section, "pause", PAUSE));
+        let most = self.optional(section, "max-registers", |judge| judge.integer(section, "max-registers", MAX_REGISTERS));
+        let max_gap = self.optional(section, "max-gap", |judge| judge.integer(section, "max-gap", MAX_GAP));
+        Habits {
+            pause: pause.flatten(),
+            max_registers: most.flatten().zip(section.place("max-registers")),
+            max_gap: max_gap.flatten(),
+            even_registers: section.flag("even-registers").zip(section.place("even-registers")),
+            spoilt: pause.is_none() || most.is_none() || max_gap.is_none(),
+        }
     }
 
     /// The meters with the names of their buses, in the order of their own names.
@@ -79,22 +113,27 @@ impl<'a> Judge<'a> {
         let own = self.habits(section);
         let profile = self.profile_of(section, profiles);
         let points = self.all_points(section, profile);
-        let shared = profile.map(|profile| &profile.habits);
-        let max_registers = own.max_registers.or(shared.and_then(|habits| habits.max_registers));
-        let pause = own.pause.or(shared.and_then(|habits| habits.pause)).unwrap_or_default();
+        let keep = self.optional(section, "keep", |judge| [Keep::Normal, Keep::Always].get(judge.word(section, "keep")?).copied());
+        let priority = self.optional(section, "priority", |judge| judge.word(section, "priority"));
+        let habits = own.or(profile.map(|profile| profile.habits).unwrap_or_default());
         let (schemas, points) = points?;
-        self.room_for_points(section, &schemas, &points, max_registers);
-        if own.spoilt || shared.is_some_and(|habits| habits.spoilt) {
+        self.room_for_points(section, &schemas, &points, &habits);
+        self.room_for_factors(section, &schemas, &points, &habits);
+        if habits.spoilt {
             return None;
         }
         let name = name?;
         Some(Meter {
             unit: unit?,
             every: every?,
-            pause,
-            max_registers: max_registers.map_or(DEFAULT_MAX_REGISTERS, |(most, _)| most),
+            is_urgent: priority? == Some(1),
+            is_aligned: section.flag("align").unwrap_or(false),
+            pause: habits.pause.unwrap_or_default(),
+            max_registers: habits.longest(),
+            max_gap: habits.max_gap,
+            even_registers: habits.is_even(),
             points,
-            schema: schema_of(&name, schemas, gateway?)?,
+            schema: schema_of(&name, keep?.unwrap_or_default(), schemas, gateway?)?,
             name,
         })
     }
@@ -207,31 +246,52 @@ impl<'a> Judge<'a> {
         spoken("point") || spoken("profile")
     }
 
-    /// A value is never split over two requests.
-    fn room_for_points(&mut self, section: &Section, schemas: &[SchemaPoint], points: &[Point], most: Option<(u16, &Place)>) {
-        let Some((most, place)) = most else { return };
-        let registers = |point: &&Point| !point.table.is_bits();
-        let widest = points.iter().zip(schemas).filter(|(point, _)| registers(point)).max_by_key(|(point, _)| point.layout.width());
-        let Some((point, schema)) = widest.filter(|(point, _)| point.layout.width() > most) else { return };
-        let width = point.layout.width();
+    /// A value that has to be read apart from its scale register. Said once for a meter: of the point with the widest span.
+    fn room_for_factors(&mut self, section: &Section, schemas: &[SchemaPoint], points: &[Point], habits: &Habits) {
+        let Some((most, place)) = habits.max_registers else { return };
+        let needs = points.iter().zip(schemas).filter_map(|(point, schema)| {
+            let (first, register) = (u32::from(point.address), u32::from(point.scaling.power_register?));
+            let behind = first + u32::from(point.layout.width());
+            Some((habits.asked_for(first.min(register), behind.max(register + 1)), schema))
+        });
+        // Beyond the protocol's own limit it was said at the point.
+        let apart = needs.filter(|(span, _)| (u32::from(most) + 1..=u32::from(DEFAULT_MAX_REGISTERS)).contains(span));
+        let Some((span, schema)) = apart.max_by_key(|(span, _)| *span) else { return };
+        let name = section.name();
+        let title = format!("point `{}` of meter `{name}` cannot be read together with its `scale-register`", schema.name);
         self.findings
-            .error(
-                Code::Conflict,
-                place,
-                format!(
-                    "meter `{}` may be asked for {most} registers at once, but point `{}` needs {width}",
-                    section.name(),
-                    schema.name
-                ),
-            )
+            .warning(Code::Doubtful, place, title)
+            .label(format!("both together are {span} registers"))
+            .help("raise `max-registers` if the meter allows it; otherwise they are read in two requests of the same poll, and a factor that changes in between would spoil a reading");
+    }
+
+    /// A value is never split over two requests.
+    fn room_for_points(&mut self, section: &Section, schemas: &[SchemaPoint], points: &[Point], habits: &Habits) {
+        let Some(place) = habits.max_registers.map(|(_, place)| place).or(habits.even_registers.map(|(_, place)| place)) else {
+            return;
+        };
+        let registers = points.iter().zip(schemas).filter(|(point, _)| !point.table.is_bits());
+        let needs = registers.map(|(point, schema)| {
+            let first = u32::from(point.address);
+            (habits.asked_for(first, first + u32::from(point.layout.width())), schema)
+        });
+        let most = u32::from(habits.longest());
+        let Some((width, schema)) = needs.max_by_key(|(width, _)| *width).filter(|(width, _)| *width > most) else { return };
+        let title = format!(
+            "meter `{}` may be asked for {most} registers at once, but point `{}` needs {width}",
+            section.name(),
+            schema.name
+        );
+        self.findings
+            .error(Code::Conflict, place, title)
             .label(format!("expected at least {width}"))
             .help("raise `max-registers`, or remove the point: a value read in two halves would be a wrong one");
     }
 }
 
-fn schema_of(name: &str, points: Vec<SchemaPoint>, gateway: &gateway::Draft) -> Option<Arc<MeterSchema>> {
+fn schema_of(name: &str, keep: Keep, points: Vec<SchemaPoint>, gateway: &gateway::Draft) -> Option<Arc<MeterSchema>> {
     let (gateway, district) = (gateway.name.clone()?, gateway.district.clone()?);
-    Some(Arc::new(MeterSchema::new(SchemaContent { gateway, district, meter: name.into(), keep: Keep::Normal, points })))
+    Some(Arc::new(MeterSchema::new(SchemaContent { gateway, district, meter: name.into(), keep, points })))
 }
 
 fn list<'n>(names: impl Iterator<Item = &'n &'n str>) -> String {

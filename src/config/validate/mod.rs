@@ -7,12 +7,14 @@
 mod bus;
 mod gateway;
 mod meter;
+mod number;
 mod point;
 mod profile;
 mod section;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod types;
 mod uplink;
 
 use std::collections::BTreeMap;

@@ -57,6 +57,14 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// `true` or `false`.
+    pub(super) fn flag(&self, key: &str) -> Option<bool> {
+        match self.node(key)?.item {
+            Item::Bool(flag) => Some(flag),
+            _ => None,
+        }
+    }
+
     /// The elements of a list, or a single value as a list of one.
     pub(super) fn list(&self, key: &str) -> Option<Vec<&'a Node>> {
         let node = self.node(key)?;
@@ -178,6 +186,37 @@ impl Judge<'_> {
             .label(format!("expected {least} to {most}"))
             .help(meaning(section, key));
         None
+    }
+
+    /// A share in percent within a range.
+    pub(super) fn percent(&mut self, section: &Section, key: &str, range: RangeInclusive<u8>) -> Option<u8> {
+        let (text, place) = (section.text(key)?, section.place(key)?);
+        let full = section.full(key);
+        let share = match quantity::percent(text) {
+            Ok(share) => u8::try_from(share).ok().filter(|share| range.contains(share)),
+            Err(expected) => {
+                let title = format!("`{full}` is not a share: \"{text}\"");
+                self.findings.error(Code::BadValue, place, title).label(expected).help(meaning(section, key));
+                return None;
+            }
+        };
+        if share.is_none() {
+            let expected = format!("expected {}% to {}%", range.start(), range.end());
+            let title = format!("`{full}` is out of range: \"{text}\", {expected}");
+            self.findings.error(Code::OutOfRange, place, title).label(expected).help(meaning(section, key));
+        }
+        share
+    }
+
+    /// A key that may be absent: `Some(None)` where it is, `None` where it is wrong.
+    #[expect(clippy::option_option, reason = "absent, wrong and right are three things")]
+    pub(super) fn optional<T>(
+        &mut self,
+        section: &Section,
+        key: &str,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<Option<T>> {
+        if section.node(key).is_some() { read(self).map(Some) } else { Some(None) }
     }
 
     /// One of the words that the schema lists, as its place in that list.

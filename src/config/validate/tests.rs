@@ -34,6 +34,8 @@ fn config(text: &str) -> Config {
     loaded.config.expect(&report)
 }
 
+const POINT: &str = "[meter.m.point.p]\nregister = \"input\"\naddress = 0\ntype = \"u16\"\n";
+
 /// A configuration with one meter that has this point.
 fn with_point(keys: &str) -> Loaded {
     load(&format!("[bus.b]\ntcp = \"h:502\"\n{METER}[meter.m.point.p]\n{keys}"))
@@ -54,6 +56,29 @@ fn codes(loaded: &Loaded) -> Vec<Code> {
 fn bus(keys: &str) -> Bus {
     let point = "[meter.m.point.p]\nregister = \"input\"\naddress = 0\ntype = \"u16\"\n";
     config(&format!("[bus.b]\n{keys}\n{METER}{point}")).buses.remove(0)
+}
+
+#[test]
+fn the_share_of_silent_meters_is_five_percent_unless_said_otherwise() {
+    assert_eq!(bus("tcp = \"h:502\"").probe_share, 5);
+    assert_eq!(bus("tcp = \"h:502\"\nprobe-share = \"12%\"").probe_share, 12);
+    let codes_of = |share: &str| codes(&load(&format!("[bus.b]\ntcp = \"h:502\"\nprobe-share = {share}\n{METER}{POINT}")));
+    assert_eq!(codes_of("\"0%\""), [Code::OutOfRange], "a full line would never try a silent meter again");
+    assert_eq!(
+        (codes_of("\"51%\""), codes_of("\"5\""), codes_of("5")),
+        (vec![Code::OutOfRange], vec![Code::BadValue], vec![Code::WrongType])
+    );
+}
+
+#[test]
+fn echo_and_rs485_are_settings_of_serial_lines() {
+    let serial = |keys: &str| match bus(&format!("serial = \"/dev/ttyS1\"\n{keys}")).line {
+        Line::Serial(serial) => (serial.echo_is_dropped, serial.rs485),
+        Line::Tcp(tcp) => panic!("{tcp:?}"),
+    };
+    assert_eq!(serial(""), (false, false));
+    assert_eq!(serial("echo = \"drop\"\nrs485 = true"), (true, true));
+    assert_eq!(codes(&load(&format!("[bus.b]\ntcp = \"h:502\"\nrs485 = true\n{METER}{POINT}"))), [Code::Conflict]);
 }
 
 #[test]
@@ -272,3 +297,5 @@ fn a_bad_bus_does_not_make_its_meters_strangers() {
     assert_eq!(codes(&load(&format!("[bus.b]\ntcp = 502\n{METER}{point}"))), [Code::WrongType]);
     assert_eq!(codes(&load(&format!("bus.b = 1\n{METER}{point}").replace("bus.b = 1\n", "[bus]\nb = 1\n"))), [Code::WrongType]);
 }
+
+mod values;

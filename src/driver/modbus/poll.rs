@@ -1,7 +1,8 @@
 //! One poll of one meter: carries out a plan, and searches what a refusal is about.
 //!
 //! Always true here:
-//! - Every due point is in the sweep once: with a value from an answer to a request that covers it whole, or with a reason.
+//! - Every due point is in the sweep once: with a value from an answer to a request that covers it whole (a power of ten may come from
+//!   another request of this poll, never from another poll), or with a reason.
 //! - A meter that does not answer costs one time-out: nothing is asked after it.
 //! - The number of steps is bounded: each planned request once, at most [`MOST_EXTRA`] requests of the search, one to put an old
 //!   refusal to the test, one wait, and one request again after it.
@@ -14,9 +15,10 @@ use std::time::Duration;
 
 use super::search::{self, Half, Part, Task};
 use crate::config::model::{Meter, Point};
-use crate::driver::planner::Plan;
-use crate::driver::refusal::{Of, Refusal};
+use crate::driver::planner::{Holds, Piece, Plan};
+use crate::driver::refusal::{self, Of, Refusal};
 use crate::driver::{Ask, Dialogue, Fault, Heard, Learnt, Step, scaling};
+use crate::protocol::modbus::Raw;
 use crate::reading::{Quality, Reason, Stamp, Sweep, Value};
 
 /// Requests that one poll may spend on finding out what a refusal is about.
@@ -31,6 +33,8 @@ pub struct Poll {
     plan: Arc<Plan>,
     /// One for each due point; those not yet settled are marked [`Reason::Silent`].
     values: Vec<(u16, Value, Quality)>,
+    /// What was heard of points whose value and power of ten did not come together yet.
+    pending: Vec<Pending>,
     state: State,
     /// Number of planned requests that were begun.
     begun: usize,
@@ -45,6 +49,14 @@ pub struct Poll {
     trial: Option<Refusal>,
     refusals: Vec<Refusal>,
     disproved: Option<Refusal>,
+}
+
+/// A point of which only one of two pieces was heard.
+#[derive(Debug)]
+struct Pending {
+    slot: u16,
+    raw: Option<Result<Raw, Reason>>,
+    power: Option<Result<i8, Reason>>,
 }
 
 #[derive(Debug)]
@@ -74,12 +86,13 @@ impl Poll {
     pub fn new(meter: Arc<Meter>, plan: Arc<Plan>, trial: Option<Refusal>) -> Self {
         let mut values: Vec<_> = plan.due.iter().map(|place| (*place, Value::Missing, Quality::Bad(Reason::Silent))).collect();
         for (slot, code) in &plan.refused {
-            settle(&mut values, *slot, scaling::missing(Reason::Exception(*code)));
+            settle(&mut values, *slot, scaling::missing(refusal::reason(*code)));
         }
         Self {
             meter,
             plan,
             values,
+            pending: Vec::new(),
             state: State::Ready,
             begun: 0,
             tasks: Vec::new(),
@@ -118,6 +131,10 @@ impl Poll {
                 self.hear_refusal(part, code);
                 Next::GoOn
             }
+            Err(Fault::Short) => {
+                self.hear_short(part);
+                Next::GoOn
+            }
         }
     }
 
@@ -137,7 +154,19 @@ impl Poll {
         match (code, part.half) {
             (2 | 3, Half::Trial(refusal)) => self.refusals.push(Refusal { code, ..refusal }),
             (2 | 3, _) => self.tasks.push(Task::Halve(part, code)),
-            _ => self.fail(&part.serves, Reason::Exception(code)),
+            _ => self.fail(&part.serves, refusal::reason(code)),
+        }
+    }
+
+    /// Less than was asked for says as much as a refusal. But a disturbed line can do that once, so it counts for a single value only
+    /// when the block around it was short too; alone it counts as garbled.
+    fn hear_short(&mut self, part: Part) {
+        match part.half {
+            Half::Trial(refusal) => self.refusals.push(Refusal { code: refusal::SHORT, ..refusal }),
+            Half::None if search::halves(&part, refusal::SHORT, &self.plan, &self.meter).is_none() => {
+                self.fail(&part.serves, refusal::reason(refusal::SHORT));
+            }
+            _ => self.tasks.push(Task::Halve(part, refusal::SHORT)),
         }
     }
 
@@ -150,7 +179,7 @@ impl Poll {
         while let Some(task) = self.tasks.pop() {
             match task {
                 Task::Halve(part, code) => self.halve(&part, code),
-                Task::Ask(part, code) if self.extra >= MOST_EXTRA => self.fail(&part.serves, Reason::Exception(code)),
+                Task::Ask(part, code) if self.extra >= MOST_EXTRA => self.fail(&part.serves, refusal::reason(code)),
                 Task::Ask(part, _) => {
                     self.extra += 1;
                     return Some(part);
@@ -164,7 +193,7 @@ impl Poll {
         let Some((left, right)) = search::halves(part, code, &self.plan, &self.meter) else {
             let ask = search::value(part, &self.plan, &self.meter).unwrap_or(part.ask);
             self.refusals.push(Refusal { ask, code, of: Of::Value });
-            return self.fail(&part.serves, Reason::Exception(code));
+            return self.fail(&part.serves, refusal::reason(code));
         };
         // A half that spans as much as the whole (values within a longer one) was refused with it.
         let task = |half: Part| if half.ask == part.ask { Task::Halve(half, code) } else { Task::Ask(half, code) };
@@ -185,17 +214,44 @@ impl Poll {
     }
 
     fn take(&mut self, part: &Part, items: &Items) {
-        let slots = self.plan.order.get(part.serves.clone()).unwrap_or_default();
-        for slot in slots {
-            let place = self.plan.due.get(usize::from(*slot)).map(|place| usize::from(*place));
-            let Some(point) = place.and_then(|place| self.meter.points.get(place)) else { continue };
-            settle(&mut self.values, *slot, reading(point, part.ask, items));
+        let plan = Arc::clone(&self.plan);
+        let meter = Arc::clone(&self.meter);
+        for piece in plan.order.get(part.serves.clone()).unwrap_or_default() {
+            let Some(point) = plan.point(*piece, &meter) else { continue };
+            match (items.of(part.ask, &piece.items(point)), point.scaling.power_register) {
+                (Some(Taken::Bit(on)), _) => settle(&mut self.values, piece.slot, scaling::bit(point, on)),
+                (Some(Taken::Words(words)), None) => settle(&mut self.values, piece.slot, scaling::reading(point, words)),
+                (Some(Taken::Words(words)), Some(_)) => self.assemble(*piece, point, words),
+                (None, _) => settle(&mut self.values, piece.slot, scaling::missing(Reason::Malformed)),
+            }
+        }
+    }
+
+    /// Takes one of the two pieces of a point, and settles it with the second.
+    fn assemble(&mut self, piece: Piece, point: &Point, words: &[u16]) {
+        let place = self.pending.iter().position(|pending| pending.slot == piece.slot);
+        let mut pending = match place {
+            Some(place) => self.pending.swap_remove(place),
+            None => Pending { slot: piece.slot, raw: None, power: None },
+        };
+        match piece.holds {
+            Holds::Value => pending.raw = Some(scaling::raw(point, words)),
+            Holds::Power => pending.power = words.first().map(|register| scaling::power(*register)),
+        }
+        match pending {
+            Pending { raw: Some(Ok(raw)), power: Some(Ok(power)), slot } => {
+                settle(&mut self.values, slot, scaling::value(point, raw, power));
+            }
+            Pending { raw: Some(Err(reason)), power: Some(_), slot } | Pending { power: Some(Err(reason)), raw: Some(_), slot } => {
+                settle(&mut self.values, slot, scaling::missing(reason));
+            }
+            half => self.pending.push(half),
         }
     }
 
     fn fail(&mut self, serves: &Range<usize>, reason: Reason) {
-        for slot in self.plan.order.get(serves.clone()).unwrap_or_default() {
-            settle(&mut self.values, *slot, scaling::missing(reason));
+        for piece in self.plan.order.get(serves.clone()).unwrap_or_default() {
+            settle(&mut self.values, piece.slot, scaling::missing(reason));
         }
     }
 
@@ -273,15 +329,22 @@ fn items(ask: Ask, heard: Heard) -> Result<Items, Fault> {
     }
 }
 
-fn reading(point: &Point, ask: Ask, items: &Items) -> (Value, Quality) {
-    let start = usize::from(point.address.wrapping_sub(ask.address));
-    let read = match items {
-        Items::Words(words) => {
-            words.get(start..start + usize::from(point.layout.width())).map(|words| scaling::reading(point, words))
+/// What an answer holds of one piece.
+enum Taken<'a> {
+    Words(&'a [u16]),
+    Bit(bool),
+}
+
+impl Items {
+    /// These items of the table, of an answer to this request.
+    fn of(&self, ask: Ask, wanted: &Range<u32>) -> Option<Taken<'_>> {
+        let place = |item: u32| usize::try_from(item.checked_sub(u32::from(ask.address))?).ok();
+        let (start, end) = (place(wanted.start)?, place(wanted.end)?);
+        match self {
+            Self::Words(words) => words.get(start..end).map(Taken::Words),
+            Self::Bits(bits) => bits.get(start).map(|on| Taken::Bit(*on)),
         }
-        Items::Bits(bits) => bits.get(start).map(|on| scaling::bit(*on)),
-    };
-    read.unwrap_or(scaling::missing(Reason::Malformed))
+    }
 }
 
 fn settle(values: &mut [(u16, Value, Quality)], slot: u16, (value, quality): (Value, Quality)) {

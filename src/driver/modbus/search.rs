@@ -1,12 +1,12 @@
 //! Halving a refused request until the refused value stands alone.
 //!
-//! Always true here: the two halves of a request serve exactly what the whole served, and a value is never halved. Deliberately
-//! absent: asking, and how often.
+//! Always true here: the two halves of a request serve exactly what the whole served, and a value is never halved; it is parted from
+//! its power of ten only when nothing else is left to part. Deliberately absent: asking, and how often.
 
 use std::ops::Range;
 
 use crate::config::model::{Meter, Point};
-use crate::driver::planner::{Plan, cover};
+use crate::driver::planner::{Piece, Plan, cover};
 use crate::driver::{Ask, Refusal};
 
 /// A request of a poll and the values it is for.
@@ -42,11 +42,9 @@ pub(super) enum Task {
 
 /// The halves of a part, lower first; `None` when it serves one value only (or several points of the very same registers).
 pub(super) fn halves(part: &Part, code: u8, plan: &Plan, meter: &Meter) -> Option<(Part, Part)> {
-    let spans: Vec<(u32, u32)> = points(part, plan, meter).map(span).collect();
-    let middle = spans.len() / 2;
-    let borders = spans.windows(2).enumerate().filter(|(_, pair)| pair.first() != pair.last()).map(|(place, _)| place + 1);
-    let border = borders.min_by_key(|border| border.abs_diff(middle))?;
-    let (lower, upper) = spans.split_at_checked(border)?;
+    let pieces: Vec<(u16, Range<u32>)> = pieces(part, plan, meter).map(|(piece, point)| (piece.slot, piece.items(point))).collect();
+    let border = border(&pieces)?;
+    let (lower, upper) = pieces.split_at_checked(border)?;
     let at = part.serves.start + border;
     let left = Part { ask: around(part, lower, plan), serves: part.serves.start..at, half: Half::Left };
     let right = Half::Right { whole: part.ask, code, left: None };
@@ -54,9 +52,22 @@ pub(super) fn halves(part: &Part, code: u8, plan: &Plan, meter: &Meter) -> Optio
     Some((left, right))
 }
 
-/// The registers of the one value that a part serves.
+/// Where to halve: near the middle, between two points that do not hold the very same items, else between a value and its power.
+fn border(pieces: &[(u16, Range<u32>)]) -> Option<usize> {
+    let middle = pieces.len() / 2;
+    let borders = (1_usize..).zip(pieces.windows(2)).filter_map(|(border, pair)| match pair {
+        [(_, lower), (_, upper)] if lower == upper => None,
+        [(lower, _), (upper, _)] => Some((lower == upper, border)),
+        _ => None,
+    });
+    borders.min_by_key(|(is_within_a_point, border)| (*is_within_a_point, border.abs_diff(middle))).map(|(_, border)| border)
+}
+
+/// The request for the one piece that a part serves.
 pub(super) fn value(part: &Part, plan: &Plan, meter: &Meter) -> Option<Ask> {
-    points(part, plan, meter).next().map(|point| Ask { table: point.table, address: point.address, count: point.layout.width() })
+    let (piece, point) = pieces(part, plan, meter).next()?;
+    let items = piece.items(point);
+    Some(Ask { table: point.table, address: u16::try_from(items.start).ok()?, count: u16::try_from(items.len()).ok()? })
 }
 
 /// What lies between two halves that are answered although the whole is not: from the last item of the left one to the first of the
@@ -70,19 +81,14 @@ pub(super) fn passage(left: Ask, right: Ask, whole: Ask) -> Ask {
     Ask { table: whole.table, address, count: right.address - address + 1 }
 }
 
-fn points<'a>(part: &Part, plan: &'a Plan, meter: &'a Meter) -> impl Iterator<Item = &'a Point> {
-    let slots = plan.order.get(part.serves.clone()).unwrap_or_default().iter();
-    slots.filter_map(|slot| meter.points.get(usize::from(*plan.due.get(usize::from(*slot))?)))
+fn pieces<'a>(part: &Part, plan: &'a Plan, meter: &'a Meter) -> impl Iterator<Item = (Piece, &'a Point)> {
+    let pieces = plan.order.get(part.serves.clone()).unwrap_or_default().iter();
+    pieces.filter_map(|piece| Some((*piece, plan.point(*piece, meter)?)))
 }
 
-fn span(point: &Point) -> (u32, u32) {
-    let start = u32::from(point.address);
-    (start, start + u32::from(point.layout.width()))
-}
-
-/// The request around some values; they stand in ascending order of their starts.
-fn around(part: &Part, spans: &[(u32, u32)], plan: &Plan) -> Ask {
-    let start = spans.iter().map(|span| span.0).min();
-    let end = spans.iter().map(|span| span.1).max();
+/// The request around some pieces.
+fn around(part: &Part, pieces: &[(u16, Range<u32>)], plan: &Plan) -> Ask {
+    let start = pieces.iter().map(|(_, items)| items.start).min();
+    let end = pieces.iter().map(|(_, items)| items.end).max();
     start.zip(end).map_or(part.ask, |(start, end)| cover(part.ask.table, start, end, plan.rules))
 }

@@ -20,7 +20,7 @@ fn at(ms: u64) -> Stamp {
 
 fn point(table: Table, address: u16, encoding: Encoding) -> Point {
     let layout = Layout { encoding, order: ByteOrder::Abcd, bits: None };
-    Point { table, address, layout, scaling: Scaling::default(), invalid: Vec::new() }
+    Point { table, address, layout, scaling: Scaling::default(), invalid: Vec::new(), names: Vec::new(), every: None }
 }
 
 fn meter(points: Vec<Point>) -> Arc<Meter> {
@@ -36,8 +36,12 @@ fn meter(points: Vec<Point>) -> Arc<Meter> {
         name: "m".into(),
         unit: 1,
         every: Duration::from_secs(1),
+        is_urgent: false,
+        is_aligned: false,
         pause: Duration::ZERO,
         max_registers: 125,
+        max_gap: None,
+        even_registers: false,
         points,
         schema: Arc::new(schema),
     })
@@ -439,6 +443,18 @@ fn a_steady_poll_uses_the_plan_of_the_one_before() {
 }
 
 #[test]
+fn the_rules_of_the_meter_are_kept_in_every_poll() {
+    let with = |max_gap, even_registers| {
+        let meter = Meter { max_gap, even_registers, ..Meter::clone(&words([1, 4])) };
+        let (_, asked) = poll_once(&mut poller(&Arc::new(meter)), answer);
+        asked.iter().map(|ask| (ask.address, ask.count)).collect::<Vec<_>>()
+    };
+    assert_eq!(with(None, false), [(1, 4)]);
+    assert_eq!(with(Some(1), false), [(1, 1), (4, 1)]);
+    assert_eq!(with(None, true), [(0, 6)]);
+}
+
+#[test]
 fn nothing_due_is_no_sweep() {
     let mut poll = poller(&three_blocks()).poll(&[], &at(0));
     assert_eq!(poll.step(Heard::Nothing, &at(0)), Step::Done(Vec::new()));
@@ -451,6 +467,7 @@ fn any_fault() -> impl Strategy<Value = Fault> {
         2 => any::<u8>().prop_map(Fault::Refused),
         6 => prop::sample::select(vec![2_u8, 3, 6]).prop_map(Fault::Refused),
         1 => Just(Fault::LineDown),
+        2 => Just(Fault::Short),
     ]
 }
 
@@ -528,3 +545,6 @@ proptest! {
         }
     }
 }
+
+mod power;
+mod short;

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -19,7 +21,7 @@ fn value(table: Table, address: u16, width: u16) -> Point {
         _ => Encoding::Text { bytes: 2 * width },
     };
     let layout = Layout { encoding, order: ByteOrder::Abcd, bits: None };
-    Point { table, address, layout, scaling: Scaling::default(), invalid: Vec::new() }
+    Point { table, address, layout, scaling: Scaling::default(), invalid: Vec::new(), names: Vec::new(), every: None }
 }
 
 fn holding(spans: &[(u16, u16)]) -> Vec<Point> {
@@ -34,6 +36,24 @@ fn all(points: &[Point]) -> Vec<u16> {
 fn asked(points: &[Point], rules: Rules, cost: &LineCost, refusals: &[Refusal]) -> Vec<(u16, u16)> {
     let plan = plan(points, &all(points), rules, cost, refusals);
     plan.requests.iter().map(|request| (request.ask.address, request.ask.count)).collect()
+}
+
+fn alone(table: Table, address: u16, count: u16) -> Ask {
+    Ask { table, address, count }
+}
+
+/// What the requests bring, in their order.
+fn pieces(plan: &Plan) -> Vec<(u16, Holds)> {
+    plan.order.iter().map(|piece| (piece.slot, piece.holds)).collect()
+}
+
+/// Values with the registers of their powers of ten.
+fn powered(spans: &[(u16, u16, u16)]) -> Vec<Point> {
+    let point = |(address, width, register): &(u16, u16, u16)| {
+        let scaling = Scaling { power_register: Some(*register), ..Scaling::default() };
+        Point { scaling, ..value(Table::Holding, *address, *width) }
+    };
+    spans.iter().map(point).collect()
 }
 
 fn refused(of: Of, address: u16, count: u16) -> Refusal {
@@ -79,7 +99,7 @@ fn tables_do_not_share_requests() {
 fn only_due_points_are_asked_for() {
     let points = holding(&[(0, 2), (2, 2), (4, 2)]);
     let plan = plan(&points, &[0, 2], NEUTRAL, &SERIAL, &[]);
-    assert_eq!((plan.requests.len(), plan.order), (1, vec![0, 1]));
+    assert_eq!((plan.requests.len(), pieces(&plan)), (1, vec![(0, Holds::Value), (1, Holds::Value)]));
     assert!(super::plan(&points, &[], NEUTRAL, &SERIAL, &[]).requests.is_empty());
 }
 
@@ -111,6 +131,51 @@ fn a_meter_that_wants_even_numbers_gets_them() {
 fn a_gap_wider_than_the_meter_allows_is_never_read() {
     let rules = Rules { max_gap: Some(3), ..NEUTRAL };
     assert_eq!(asked(&holding(&[(0, 1), (4, 1), (9, 1)]), rules, &TCP, &[]), [(0, 5), (9, 1)]);
+}
+
+#[test]
+fn a_value_and_its_power_come_in_one_request_even_where_two_would_be_cheaper() {
+    assert_eq!(asked(&powered(&[(0, 1, 100)]), NEUTRAL, &SERIAL, &[]), [(0, 101)]);
+    assert_eq!(asked(&powered(&[(100, 2, 0)]), NEUTRAL, &SERIAL, &[]), [(0, 102)]);
+    let even = Rules { even: true, ..NEUTRAL };
+    assert_eq!(asked(&powered(&[(3, 1, 4)]), even, &SERIAL, &[]), [(2, 4)]);
+}
+
+#[test]
+fn values_share_the_register_of_their_power() {
+    let voltages = powered(&[(10, 1, 13), (11, 1, 13), (12, 1, 13)]);
+    let plan = plan(&voltages, &all(&voltages), NEUTRAL, &SERIAL, &[]);
+    assert_eq!(plan.requests.iter().map(|request| request.ask.count).collect::<Vec<_>>(), [4]);
+    assert_eq!(plan.requests[0].serves.len(), 6, "three values, each with its power");
+}
+
+#[test]
+fn a_power_too_far_away_for_one_request_is_asked_for_by_itself() {
+    let short = Rules { max_registers: 20, ..NEUTRAL };
+    let points = powered(&[(0, 2, 40)]);
+    let plan = plan(&points, &all(&points), short, &SERIAL, &[]);
+    assert_eq!(plan.requests.iter().map(|request| (request.ask.address, request.ask.count)).collect::<Vec<_>>(), [(0, 2), (40, 1)]);
+    assert_eq!(pieces(&plan), [(0, Holds::Value), (0, Holds::Power)]);
+    assert_eq!(asked(&powered(&[(0, 2, 125)]), NEUTRAL, &TCP, &[]), [(0, 2), (125, 1)]);
+    assert_eq!(asked(&powered(&[(0, 2, 124)]), NEUTRAL, &TCP, &[]), [(0, 125)]);
+}
+
+#[test]
+fn a_gap_between_value_and_power_counts_only_as_far_as_nobody_wants_it() {
+    let rules = Rules { max_gap: Some(2), ..NEUTRAL };
+    assert_eq!(asked(&powered(&[(0, 1, 4)]), rules, &TCP, &[]), [(0, 1), (4, 1)]);
+    let mut points = powered(&[(0, 1, 4)]);
+    points.extend(holding(&[(2, 1)]));
+    assert_eq!(asked(&points, rules, &TCP, &[]), [(0, 5)]);
+}
+
+#[test]
+fn a_refusal_between_value_and_power_parts_them_and_one_of_the_power_is_one_of_the_value() {
+    let points = powered(&[(0, 1, 10)]);
+    assert_eq!(asked(&points, NEUTRAL, &TCP, &[refused(Of::Passage, 4, 3)]), [(0, 1), (10, 1)]);
+    let known = [refused(Of::Value, 10, 1)];
+    let plan = plan(&points, &all(&points), NEUTRAL, &TCP, &known);
+    assert_eq!((plan.requests.len(), plan.refused), (0, vec![(0, 2)]));
 }
 
 #[test]
@@ -156,7 +221,8 @@ fn map(text: &str) -> (Vec<Point>, u16) {
     let most = number(parts.next().unwrap(), "max_registers_per_read").unwrap();
     let point = |part: &str| {
         let table = if number(part, "function") == Some(3) { Table::Holding } else { Table::Input };
-        value(table, number(part, "address").unwrap(), number(part, "width").unwrap())
+        let point = value(table, number(part, "address").unwrap(), number(part, "width").unwrap());
+        Point { scaling: Scaling { power_register: number(part, "scale_factor_offset"), ..point.scaling }, ..point }
     };
     (parts.map(point).collect(), most)
 }
@@ -173,10 +239,17 @@ fn the_register_maps_of_real_meters_plan_into_legal_requests() {
         let plan = plan(&points, &all(&points), rules, &SERIAL, &[]);
         let name = path.file_stem().unwrap().to_string_lossy();
         println!("{name}: {} points in {} requests, {:?}", points.len(), plan.requests.len(), plan.bus_time(&SERIAL));
-        assert_eq!(plan.requests.iter().map(|request| request.serves.len()).sum::<usize>(), points.len(), "{name}");
+        let powers = points.iter().filter(|point| point.scaling.power_register.is_some()).count();
+        assert_eq!(plan.requests.iter().map(|request| request.serves.len()).sum::<usize>(), points.len() + powers, "{name}");
+        let mut slots = plan.requests.iter().map(|request| plan.order[request.serves.clone()].iter().map(|piece| piece.slot));
+        assert_eq!(
+            slots.by_ref().map(|slots| slots.collect::<BTreeSet<_>>().len()).sum::<usize>(),
+            points.len(),
+            "{name}: together"
+        );
         assert!(plan.requests.iter().all(|request| (1..=most).contains(&request.ask.count)), "{name}");
         assert!(!rules.even || plan.requests.iter().all(|request| request.ask.count % 2 == 0), "{name}");
-        let singly: Duration = points.iter().map(|point| SERIAL.of(Span::of(point, 0).ask())).sum();
+        let singly: Duration = points.iter().map(|point| SERIAL.of(alone(point.table, point.address, point.layout.width()))).sum();
         assert!(plan.bus_time(&SERIAL) * 2 < singly, "{name}: {singly:?} one by one");
     }
 }
@@ -250,8 +323,75 @@ fn refusals() -> impl Strategy<Value = Vec<Refusal>> {
         .prop_map(|list| list.into_iter().map(|(address, count)| refused(Of::Passage, address, count)).collect())
 }
 
+/// What has to come in one request, decided item by item: a value with its power where that breaks no rule, else each of them.
+fn inseparable(points: &[(u16, u16, Option<u16>)], rules: Rules, refusals: &[Refusal]) -> Vec<(u32, u32)> {
+    let mut wanted = BTreeSet::new();
+    for (at, width, register) in points {
+        wanted.extend((*at..at + width).chain(*register));
+    }
+    let mut spans = BTreeSet::new();
+    for (at, width, register) in points {
+        let (value, Some(register)) = ((u32::from(*at), u32::from(at + width)), *register) else {
+            spans.insert((u32::from(*at), u32::from(at + width)));
+            continue;
+        };
+        let power = (u32::from(register), u32::from(register) + 1);
+        let both = (value.0.min(power.0), value.1.max(power.1));
+        let unwanted: String =
+            (both.0..both.1).map(|item| if wanted.contains(&u16::try_from(item).unwrap()) { ' ' } else { '-' }).collect();
+        let gap = unwanted.split(' ').map(str::len).max().unwrap_or(0);
+        let alone = price_of(&[both], &[], Rules { max_gap: None, ..rules }, &TCP, refusals);
+        if alone.is_some() && rules.max_gap.is_none_or(|most| gap <= usize::from(most)) {
+            spans.insert(both);
+        } else {
+            spans.extend([value, power]);
+        }
+    }
+    spans.into_iter().collect()
+}
+
+fn powers() -> impl Strategy<Value = Vec<(u16, u16, Option<u16>)>> {
+    let point = (0..60_u16, prop::sample::select(vec![1_u16, 1, 2, 4]), prop::option::of(0..64_u16));
+    let apart = |(at, width, register): (u16, u16, Option<u16>)| {
+        (at, width, register.filter(|register| !(at..at + width).contains(register)))
+    };
+    prop::collection::vec(point.prop_map(apart), 1..6)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn values_with_powers_take_no_more_bus_time_than_they_must(
+        spans in powers(),
+        rules in rules(),
+        cost in cost(),
+        refusals in refusals(),
+    ) {
+        let point = |(at, width, register): &(u16, u16, Option<u16>)| {
+            let scaling = Scaling { power_register: *register, ..Scaling::default() };
+            Point { scaling, ..value(Table::Holding, *at, *width) }
+        };
+        let points: Vec<Point> = spans.iter().map(point).collect();
+        let plan = plan(&points, &all(&points), rules, &cost, &refusals);
+        let nanos = u64::try_from(plan.bus_time(&cost).as_nanos()).unwrap();
+        prop_assert_eq!(nanos, least(&inseparable(&spans, rules, &refusals), rules, &cost, &refusals), "{:?}", plan.requests);
+        let mut brought: Vec<(u16, u32)> = Vec::new();
+        for Request { ask, serves } in &plan.requests {
+            for piece in &plan.order[serves.clone()] {
+                let items = piece.items(&points[usize::from(piece.slot)]);
+                prop_assert!(u32::from(ask.address) <= items.start && items.end <= u32::from(ask.address) + u32::from(ask.count));
+                brought.push((piece.slot, items.start));
+            }
+        }
+        let pieces = |(slot, (at, _, register)): (u16, &(u16, u16, Option<u16>))| {
+            [Some(*at), *register].into_iter().flatten().map(move |first| (slot, u32::from(first))).collect::<Vec<_>>()
+        };
+        let mut wanted: Vec<(u16, u32)> = (0..).zip(&spans).flat_map(pieces).collect();
+        wanted.sort_unstable();
+        brought.sort_unstable();
+        prop_assert_eq!(brought, wanted, "each value once, and each power once for each value");
+    }
 
     #[test]
     fn no_other_set_of_requests_takes_less_bus_time(spans in spans(), rules in rules(), cost in cost(), refusals in refusals()) {
@@ -281,10 +421,10 @@ proptest! {
             let most = if ask.table.is_bits() { 2000 } else { 125 };
             prop_assert!(ask.count >= 1 && ask.count <= most && u32::from(ask.address) + u32::from(ask.count) <= 65_536);
             let slots = &plan.order[serves.clone()];
-            let width = |slot: &u16| points[usize::from(due[usize::from(*slot)])].layout.width();
+            let width = |piece: &Piece| points[usize::from(due[usize::from(piece.slot)])].layout.width();
             let is_wide = slots.iter().any(|slot| width(slot) + 2 > rules.max_registers);
             prop_assert!(ask.table.is_bits() || ask.count <= rules.max_registers || is_wide);
-            for slot in slots {
+            for Piece { slot, .. } in slots {
                 served[usize::from(*slot)] += 1;
                 let point = &points[usize::from(due[usize::from(*slot)])];
                 prop_assert!(point.table == ask.table && point.address >= ask.address);

@@ -5,7 +5,8 @@ use crate::config::model::{ByteOrder, Table};
 
 fn point(encoding: Encoding, invalid: &[i128]) -> Point {
     let layout = Layout { encoding, order: ByteOrder::Abcd, bits: None };
-    Point { table: Table::Holding, address: 0, layout, scaling: Scaling::default(), invalid: invalid.to_vec() }
+    let names = Vec::new();
+    Point { table: Table::Holding, address: 0, layout, scaling: Scaling::default(), invalid: invalid.to_vec(), names, every: None }
 }
 
 fn decimal(mantissa: i64, exponent: i8) -> Decimal {
@@ -13,7 +14,7 @@ fn decimal(mantissa: i64, exponent: i8) -> Decimal {
 }
 
 fn by(mantissa: i64, exponent: i8) -> Scaling {
-    Scaling { scale: Some(decimal(mantissa, exponent)), offset: None }
+    Scaling { scale: Some(decimal(mantissa, exponent)), offset: None, ..Scaling::default() }
 }
 
 fn good(value: Value) -> (Value, Quality) {
@@ -42,9 +43,9 @@ fn an_integer_scaled_by_a_tenth_keeps_its_digits() {
 
 #[test]
 fn an_offset_is_added_exactly_at_the_finer_of_both_exponents() {
-    let scaling = Scaling { scale: Some(decimal(1, -1)), offset: Some(decimal(-27315, -2)) };
+    let scaling = Scaling { scale: Some(decimal(1, -1)), offset: Some(decimal(-27315, -2)), ..Scaling::default() };
     assert_eq!(scaled(Raw::UInt(2731), &scaling), good(Value::Decimal { mantissa: -5, exponent: -2 }));
-    let scaling = Scaling { scale: None, offset: Some(decimal(-40, 0)) };
+    let scaling = Scaling { scale: None, offset: Some(decimal(-40, 0)), ..Scaling::default() };
     assert_eq!(scaled(Raw::UInt(60), &scaling), good(Value::Decimal { mantissa: 20, exponent: 0 }));
 }
 
@@ -53,7 +54,7 @@ fn what_no_longer_fits_is_missing_and_never_wrapped() {
     let overflow = missing(Reason::Overflow);
     assert_eq!(scaled(Raw::UInt(u64::MAX), &by(1, -1)), overflow);
     assert_eq!(scaled(Raw::Int(i64::MAX), &by(10, 0)), overflow);
-    let far = Scaling { scale: Some(decimal(1, 127)), offset: Some(decimal(1, -128)) };
+    let far = Scaling { scale: Some(decimal(1, 127)), offset: Some(decimal(1, -128)), ..Scaling::default() };
     assert_eq!(scaled(Raw::Int(1), &far), overflow);
     assert_eq!(scaled(Raw::F32(f32::MAX), &by(10, 0)), overflow);
     assert_eq!(scaled(Raw::F64(f64::MAX), &by(1, 1)), overflow);
@@ -132,10 +133,66 @@ fn registers_that_hold_no_digits_or_no_text_are_malformed() {
     assert_eq!(reading(&point(Encoding::U32, &[]), &[1]), missing(Reason::Malformed));
 }
 
+/// A point whose power of ten stands in register 9.
+fn with_power(encoding: Encoding, scale: Option<Decimal>) -> Point {
+    let scaling = Scaling { scale, power_register: Some(9), ..Scaling::default() };
+    Point { scaling, ..point(encoding, &[0xFFFF]) }
+}
+
+#[test]
+fn a_power_register_moves_the_decimal_point_and_nothing_else() {
+    let read = |point: &Point, word: u16, register: u16| match (raw(point, &[word]), power(register)) {
+        (Ok(raw), Ok(power)) => value(point, raw, power),
+        (Err(reason), _) | (_, Err(reason)) => missing(reason),
+    };
+    let plain = with_power(Encoding::U16, None);
+    let decimal = |mantissa, exponent| good(Value::Decimal { mantissa, exponent });
+    assert_eq!(read(&plain, 2298, 0xFFFF), decimal(2298, -1), "229.8");
+    assert_eq!(read(&plain, 2298, 0), decimal(2298, 0));
+    assert_eq!(read(&plain, 2298, 10), decimal(2298, 10));
+    assert_eq!(read(&plain, 2298, 0xFFF6), decimal(2298, -10));
+    let kilo = with_power(Encoding::I16, Some(Decimal { mantissa: 1, exponent: -3 }));
+    assert_eq!(read(&kilo, 0xFFFE, 1), decimal(-2, -2), "both factors: 10 W each, in kW");
+    assert_eq!(read(&plain, 0xFFFF, 0), missing(Reason::Invalid), "the value itself is a mark");
+}
+
+#[test]
+fn a_power_register_without_a_power_leaves_no_value() {
+    assert_eq!(power(0x8000), Err(Reason::Invalid), "not implemented");
+    for rubbish in [11, 0xFFF5, 0x7FFF, 0x8001, 0xFF7F, 0x0080, 0x0100] {
+        assert_eq!(power(rubbish), Err(Reason::Malformed), "{rubbish:#06x}");
+    }
+}
+
+fn named(encoding: Encoding, names: &[(i128, &str)]) -> Point {
+    Point { names: names.iter().map(|(number, name)| (*number, (*name).into())).collect(), ..point(encoding, &[0xFFFF]) }
+}
+
+#[test]
+fn a_listed_state_goes_out_by_its_name_and_any_other_as_its_digits() {
+    let mode = named(Encoding::U16, &[(0, "off"), (1, "on"), (65_000, "service")]);
+    let text = |text: &str| good(Value::Text(text.into()));
+    assert_eq!(reading(&mode, &[0]), text("off"));
+    assert_eq!(reading(&mode, &[65_000]), text("service"));
+    assert_eq!(reading(&mode, &[7]), text("7"), "a state nobody listed is not lost");
+    assert_eq!(reading(&mode, &[0xFFFF]), missing(Reason::Invalid));
+    let below = named(Encoding::I16, &[(-1, "reverse"), (1, "forward")]);
+    assert_eq!((reading(&below, &[0xFFFE]), reading(&below, &[1])), (text("-2"), text("forward")));
+    let field = Point { layout: Layout { bits: Some((4, 5)), ..mode.layout }, ..mode.clone() };
+    assert_eq!(reading(&field, &[0x0010]), text("on"), "of a bit field the field counts");
+}
+
+#[test]
+fn a_coil_can_have_names_too() {
+    let door = named(Encoding::Bool, &[(0, "closed"), (1, "open")]);
+    assert_eq!((bit(&door, true), bit(&door, false)), (good(Value::Text("open".into())), good(Value::Text("closed".into()))));
+    assert_eq!(bit(&named(Encoding::Bool, &[]), true), good(Value::Bool(true)));
+}
+
 proptest! {
     #[test]
     fn scaling_an_integer_is_exact_or_missing(raw: i64, mantissa in -100_000_i64..100_000, exponent in -12_i8..6, offset: i32) {
-        let scaling = Scaling { scale: Some(decimal(mantissa, exponent)), offset: Some(decimal(offset.into(), exponent)) };
+        let scaling = Scaling { scale: Some(decimal(mantissa, exponent)), offset: Some(decimal(offset.into(), exponent)), ..Scaling::default() };
         let expected = i128::from(raw) * i128::from(mantissa) + i128::from(offset);
         match scaled(Raw::Int(raw), &scaling) {
             (Value::Decimal { mantissa, exponent: at }, Quality::Good) => {
@@ -152,7 +209,7 @@ proptest! {
     fn a_reading_is_good_or_missing_and_floats_in_it_are_finite(words in prop::collection::vec(any::<u16>(), 4), scale: i64, exponent: i8, mark: i64) {
         for encoding in [Encoding::I16, Encoding::U32, Encoding::F32, Encoding::F64, Encoding::Bcd32, Encoding::I64] {
             let mut point = point(encoding, &[mark.into()]);
-            point.scaling = Scaling { scale: Some(decimal(scale, exponent)), offset: Some(decimal(scale, exponent)) };
+            point.scaling = Scaling { scale: Some(decimal(scale, exponent)), offset: Some(decimal(scale, exponent)), ..Scaling::default() };
             match reading(&point, &words[..usize::from(point.layout.width())]) {
                 (Value::F32(value), Quality::Good) => prop_assert!(value.is_finite()),
                 (Value::F64(value), Quality::Good) => prop_assert!(value.is_finite()),

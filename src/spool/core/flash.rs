@@ -9,14 +9,14 @@ use super::super::face::Batch;
 use super::super::replay::Debt;
 use super::super::store::{Counts, Row, Weight};
 use super::offer::weight_of;
-use super::{Ahead, Core, Entry, Place, View};
+use super::{Ahead, Core, Entry, Place, Unsynced, View};
 
 /// Deletions wait for each other this long.
 const REMOVE_EVERY: Duration = Duration::from_secs(1);
 /// And not longer than until there are so many.
 const REMOVE_AT: usize = 256;
 /// Batches that are written between two syncs at most; opening looks back as far for what a crash left unsaid.
-pub(in crate::spool) const WRITE_AT_ONCE: usize = 256;
+pub(in crate::spool) const WRITE_AT_ONCE: usize = 128;
 /// Batches that are read ahead of the forwarder.
 const READ_AHEAD: usize = 16;
 /// Live batches that stay in memory although they stand on flash, while the forwarder is behind.
@@ -87,7 +87,8 @@ impl Core {
     /// When flash has something to do at the latest; `accepts`: whether it takes new batches.
     pub(in crate::spool) fn deadline(&self, now: Instant, accepts: bool) -> Option<Instant> {
         self.view?;
-        let due = self.held.values().filter(|entry| accepts && entry.is_waiting()).map(|entry| entry.due).min();
+        let mut waiting = self.held.values().filter(|entry| accepts && entry.is_waiting());
+        let due = if self.is_pressed() { waiting.next().map(|_| now) } else { waiting.map(|entry| entry.due).min() };
         let remove = self.first_removal.map(|first| if self.removals.len() >= REMOVE_AT { now } else { first + REMOVE_EVERY });
         let at_once = self.wants_read().is_some() || !self.to_set_aside.is_empty() || (self.settling && due.is_some());
         [due, remove, at_once.then_some(now), self.aside_next.filter(|_| self.has_session())].into_iter().flatten().min()
@@ -112,9 +113,10 @@ impl Core {
     }
 
     fn due(&mut self, now: Instant) -> Vec<(Arc<Batch>, Keep)> {
+        let at_once = self.settling || self.is_pressed();
         let someone = self.held.values().any(|entry| entry.is_waiting() && entry.due <= now);
-        let all = self.settling || !self.has_session();
-        if !someone && !self.settling {
+        let all = at_once || !self.has_session();
+        if !someone && !at_once {
             return Vec::new();
         }
         let mut write: Vec<(Arc<Batch>, Keep)> = Vec::new();
@@ -127,6 +129,11 @@ impl Core {
             self.freeze(batch.key);
         }
         write
+    }
+
+    /// Memory is filling faster than the window empties it: nothing waits for the end of the window.
+    fn is_pressed(&self) -> bool {
+        self.sums.weight > self.limits.memory / 4
     }
 
     /// These batches are synced. Returns what the journal need not keep for them any more.
@@ -192,12 +199,25 @@ impl Core {
         }
     }
 
-    /// These records are deleted, though not synced. Returns what the journal keeps until they are.
-    pub(in crate::spool) fn removed(&mut self, removed: &[((Row, u64), Removal)], counts: Counts, now: Instant) -> Vec<Debt> {
+    /// These records are deleted, though not synced.
+    pub(in crate::spool) fn removed(&mut self, removed: &[((Row, u64), Removal)], counts: Counts, now: Instant) {
         self.set_counts(counts);
-        let debts = removed.iter().filter_map(|(at, _)| self.forget_removal(*at)).collect();
+        for (at, removal) in removed {
+            if let Some(debt) = self.forget_removal(*at) {
+                self.unsynced.push_back(Unsynced { key: removal.key, position: at.1, debt });
+            }
+        }
         self.first_removal = if self.removals.is_empty() { None } else { Some(now) };
-        debts
+    }
+
+    /// How many deletions wait for their sync.
+    pub(in crate::spool) fn unsynced(&self) -> usize {
+        self.unsynced.len()
+    }
+
+    /// The oldest `count` deletions are synced. Returns what the journal need not keep any more.
+    pub(in crate::spool) fn deletions_synced(&mut self, count: usize) -> Vec<Debt> {
+        self.unsynced.drain(..count.min(self.unsynced.len())).map(|unsynced| unsynced.debt).collect()
     }
 
     fn forget_removal(&mut self, at: (Row, u64)) -> Option<Debt> {
@@ -217,6 +237,35 @@ impl Core {
         self.set_counts(counts);
     }
 
+    /// How many of the positions behind `position` were deleted, going by the counts; `passed` records up to there are not known
+    /// here yet.
+    pub(in crate::spool) fn deleted_behind(&self, position: u64, passed: usize) -> u64 {
+        let counts = self.counts();
+        let in_flight = self.flight.values().filter(|flight| flight.row == Row::Backlog).map(|flight| flight.position);
+        let leaving = self.removals.keys().filter(|(row, _)| *row == Row::Backlog).map(|(_, position)| *position);
+        let ahead = self.ahead.iter().filter(|ahead| ahead.row == Row::Backlog).map(|ahead| ahead.position);
+        let stored = self.held.values().filter_map(Entry::position);
+        let apart = self.to_set_aside.iter().map(|(_, position)| *position);
+        let before = in_flight.chain(leaving).chain(ahead).chain(stored).chain(apart).filter(|at| *at <= position).count() + passed;
+        let before = before as u64;
+        let left = counts.batches.saturating_sub(counts.aside).saturating_sub(before);
+        counts.next.saturating_sub(1).saturating_sub(position).saturating_sub(left)
+    }
+
+    /// The store's counts have changed by mending.
+    pub(in crate::spool) fn recounted(&mut self, counts: Counts) {
+        let before = self.depth().readings;
+        self.set_counts(counts);
+        self.account(before, true);
+    }
+
+    /// Something is left although all was read: reading begins again.
+    pub(in crate::spool) fn look_again(&mut self) {
+        if let Some(view) = &mut self.view {
+            view.cursor = 0;
+        }
+    }
+
     /// Whether all that stands on flash should have gone: nothing unread, nothing out, nothing on its way.
     pub(in crate::spool) fn seems_drained(&self) -> bool {
         let out = self.flight.len() + self.ahead.len() + self.removals.len() + self.sums.stored;
@@ -234,10 +283,7 @@ impl Core {
     pub(in crate::spool) fn spoken_for(&self) -> Vec<u64> {
         let removals = self.removals.keys().map(|(_, position)| *position);
         let ahead = self.ahead.iter().map(|ahead| ahead.position);
-        let stored = self.held.values().filter_map(|entry| match entry.place {
-            Place::Stored(position) => Some(position),
-            _ => None,
-        });
+        let stored = self.held.values().filter_map(Entry::position);
         self.flight.values().map(|flight| flight.position).chain(removals).chain(ahead).chain(stored).collect()
     }
 
@@ -359,5 +405,12 @@ impl Core {
 impl Entry {
     fn is_waiting(&self) -> bool {
         self.place == Place::Memory
+    }
+
+    fn position(&self) -> Option<u64> {
+        match self.place {
+            Place::Stored(position) => Some(position),
+            Place::Memory | Place::Writing => None,
+        }
     }
 }

@@ -69,7 +69,7 @@ impl Core {
     }
 
     fn admit_found(&mut self, found: Found, closed: Option<Instant>, due: Instant) {
-        let Found { key, keep, content, bytes, debts } = found;
+        let Found { key, keep, content, bytes, numbers, debts } = found;
         let size = match &content {
             Content::Sweeps(_) => record::size_of_batch(bytes),
             Content::Event(event) => record::size_of_event(event),
@@ -80,6 +80,7 @@ impl Core {
             weight: weight(&batch.content),
             batch: Arc::new(batch),
             keep,
+            numbers,
             debts,
             due,
             place: Place::Memory,
@@ -103,7 +104,7 @@ impl Core {
     /// Takes something to be told, and says under which key.
     pub(in crate::spool) fn tell(&mut self, event: Event, now: Instant) -> Key {
         let key = self.next_key();
-        let found = Found { key, keep: Keep::Always, content: Content::Event(event), bytes: 0, debts: Vec::new() };
+        let found = Found::event(key, Content::Event(event));
         let due = now + self.limits.write_after();
         self.admit_found(found, Some(now), due);
         key
@@ -147,7 +148,7 @@ impl Core {
                 entry.maybe_stored = true;
             }
         }
-        self.ghosts.extend(replayed.gone.iter().map(|(key, _)| (*key, None)));
+        self.ghosts.extend(replayed.gone.iter().map(|gone| (gone.key, Some((gone.file, 1)))));
         let closed = self.close_loose(replayed.loose, now);
         self.totals.taken += self.sums.readings - before;
         closed
@@ -235,7 +236,7 @@ impl Core {
         }
         let due = now + self.limits.window;
         let Batch { content, .. } = batch;
-        self.admit_found(Found { key, keep: Keep::Always, content, bytes: 0, debts: Vec::new() }, Some(now), due);
+        self.admit_found(Found::event(key, content), Some(now), due);
     }
 
     /// The stamp of a gap is the moment it is told; this only helps to keep signatures short.

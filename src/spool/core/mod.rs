@@ -5,9 +5,11 @@
 
 mod flash;
 mod intake;
+mod journalled;
 mod offer;
 
 pub(super) use flash::{Opened, Plan, Reading, Removal, WRITE_AT_ONCE, Written};
+pub(super) use journalled::{Pinned, PinnedBatch};
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -66,6 +68,7 @@ struct Entry {
     keep: Keep,
     readings: u64,
     weight: u64,
+    numbers: Vec<u64>,
     debts: Vec<Debt>,
     due: Instant,
     place: Place,
@@ -82,6 +85,14 @@ struct Flight {
     row: Row,
     position: u64,
     weight: Weight,
+}
+
+/// An ack that the journal remembers until its deletion is synced.
+#[derive(Debug)]
+struct Unsynced {
+    key: Key,
+    position: u64,
+    debt: Debt,
 }
 
 /// A batch read ahead from flash.
@@ -211,6 +222,8 @@ pub(super) struct Core {
     first_removal: Option<Instant>,
     /// Acked or given up, but maybe on flash at a place that is not known.
     ghosts: HashMap<Key, Option<Debt>>,
+    /// Deletions that are done and not synced, oldest first.
+    unsynced: VecDeque<Unsynced>,
     to_set_aside: Vec<(Key, u64)>,
     view: Option<View>,
     last_counts: Option<Counts>,
@@ -241,6 +254,7 @@ impl Core {
             removals: BTreeMap::new(),
             first_removal: None,
             ghosts: HashMap::new(),
+            unsynced: VecDeque::new(),
             to_set_aside: Vec::new(),
             view: None,
             last_counts: None,
@@ -267,8 +281,9 @@ impl Core {
     pub(super) fn depth(&self) -> Depth {
         let counts = self.counts();
         let open: u64 = self.open.values().map(|open| open.readings).sum();
+        let batches = counts.batches + self.sums.batches + self.open.len() as u64;
         Depth {
-            batches: (counts.batches + self.sums.batches).saturating_sub(self.removals.len() as u64),
+            batches: batches.saturating_sub(self.removals.len() as u64),
             readings: (counts.readings + self.sums.readings + open).saturating_sub(self.sums.leaving),
         }
     }

@@ -10,6 +10,7 @@
 //! Deliberately absent: decisions about batches (`core`), and anybody waiting for this thread, except at the end.
 
 mod open;
+mod reading;
 mod room;
 
 use std::path::PathBuf;
@@ -24,17 +25,17 @@ use crate::clock;
 use crate::reading::{Keep, Key};
 
 use super::ballast::Ballast;
-use super::core::{Plan, Reading, Removal, Written};
+use super::core::{Plan, Removal, Written};
 use super::desk::Desk;
 use super::face::{Batch, Content};
 use super::lock::Lock;
 use super::mark::Mark;
 use super::record;
-use super::replay::Debt;
+use super::replay::Gone;
 use super::schemas::Shelf;
 use super::store::{Counts, Row, Store, Trouble, Weight};
 
-/// Deletions are synced within this time.
+/// Deletions are synced within this time, and as often the mark names the end of a growing backlog.
 const SYNC_EVERY: Duration = Duration::from_secs(60);
 /// An empty database whose files are larger than this is replaced by a new one.
 const LARGE: u64 = 8 << 20;
@@ -52,7 +53,7 @@ pub(super) struct Start {
     /// The lock of the directory, when it could be had.
     pub(super) lock: Option<Lock>,
     /// What the journal says is acked, with its place on flash.
-    pub(super) gone: Vec<(Key, u64)>,
+    pub(super) gone: Vec<Gone>,
 }
 
 /// The state of the thread.
@@ -61,17 +62,20 @@ struct Flash {
     directory: PathBuf,
     max_size: u64,
     lock: Option<Lock>,
-    gone: Vec<(Key, u64)>,
+    gone: Vec<Gone>,
     store: Option<Store>,
     shelf: Shelf,
     ballast: Ballast,
     ballast_next: Instant,
     mark: Mark,
+    /// When the mark is to name the end of a growing backlog again.
+    mark_next: Instant,
     /// Since when deletions wait for their sync.
     dirty: Option<Instant>,
-    debts: Vec<Debt>,
-    /// Earlier runs' journal files are still kept.
-    to_release: bool,
+    /// Up to here the file was searched for what the database lost.
+    searched_to: u64,
+    /// A record that was still there when all seemed to be read.
+    looked_at: Option<u64>,
     /// Up to here only billing, events and gaps are left.
     thinned_to: u64,
     retry: Backoff,
@@ -111,9 +115,10 @@ impl Flash {
             ballast,
             ballast_next: now,
             mark: Mark::default(),
+            mark_next: now,
             dirty: None,
-            debts: Vec::new(),
-            to_release: true,
+            searched_to: 0,
+            looked_at: None,
             thinned_to: 0,
             retry: Backoff::new(Duration::from_secs(1), Duration::from_millis(500), Duration::from_secs(60), seed),
             retry_at: now,
@@ -219,7 +224,7 @@ impl Flash {
         store.flush()?;
         let now = clock::monotonic();
         self.dirty.get_or_insert(now);
-        self.debts.extend(self.desk.removed(removals, store.counts(), now));
+        self.desk.removed(removals, store.counts(), now);
         self.check_emptiness()
     }
 
@@ -285,6 +290,8 @@ impl Flash {
         let (counts, first) = (store.counts(), written.first().map_or(0, |(written, _)| written.position));
         if !self.mark.held {
             self.put_mark(counts, first)?;
+        } else if clock::monotonic() >= self.mark_next {
+            self.put_mark(counts, self.mark.lowest)?;
         }
         self.desk.written(&written, counts, clock::monotonic());
         Ok(())
@@ -296,6 +303,7 @@ impl Flash {
         let mark = Mark { store: counts.store, lowest, next: counts.next, held, since_ms };
         self.bytes_written += mark.write(&self.directory)?;
         self.mark = mark;
+        self.mark_next = clock::monotonic() + SYNC_EVERY;
         Ok(())
     }
 
@@ -310,6 +318,7 @@ impl Flash {
 
     fn sync_deletions(&mut self) -> Result<(), Trouble> {
         let Some(store) = &self.store else { return Ok(()) };
+        let waiting = self.desk.report(|core| core.unsynced());
         store.sync()?;
         let counts = store.counts();
         let lowest =
@@ -317,8 +326,7 @@ impl Flash {
         let lowest = lowest.min().unwrap_or(counts.next);
         self.put_mark(counts, lowest)?;
         self.dirty = None;
-        let debts = std::mem::take(&mut self.debts);
-        self.desk.settle_debts(&debts, std::mem::take(&mut self.to_release));
+        self.desk.deletions_synced(waiting);
         if counts.batches == 0 { self.begin_anew() } else { Ok(()) }
     }
 
@@ -337,48 +345,6 @@ impl Flash {
         self.open()
     }
 
-    fn read(&mut self, asked: Reading) -> Result<(), Trouble> {
-        let Some(store) = &self.store else { return Ok(()) };
-        let mut records = Vec::with_capacity(asked.count);
-        let mut at = asked.after;
-        let mut cursor = None;
-        for _ in 0..asked.count {
-            let Some((position, frame)) = store.after(asked.row, at)? else {
-                cursor = None;
-                break;
-            };
-            at = position;
-            cursor = Some(position);
-            match record::parse(&frame).and_then(|frame| frame.batch(&|id| self.shelf.get(id))) {
-                Ok(batch) => records.push((position, batch)),
-                // Kept: another release, or a schema that turns up again, may be able to read it.
-                Err(error) => warn!(position, %error, "a record on flash cannot be read here; it is kept and skipped"),
-            }
-        }
-        self.desk.read(asked, records, cursor);
-        self.check_emptiness()
-    }
-
-    /// Records that the counts name and that are nowhere were lost to damage: they are told, and counted no more.
-    fn check_emptiness(&mut self) -> Result<(), Trouble> {
-        let Some(store) = self.store.as_mut() else { return Ok(()) };
-        let counts = store.counts();
-        if counts.batches == 0 || !self.desk.report(|core| core.seems_drained()) {
-            return Ok(());
-        }
-        if store.after(Row::Backlog, 0)?.is_some() || store.after(Row::Aside, 0)?.is_some() {
-            return Ok(());
-        }
-        warn!(batches = counts.batches, readings = counts.readings, "records on flash were lost to damage; a gap tells of them");
-        let mut change = store.change();
-        change.nothing_left();
-        store.apply(change)?;
-        let left = store.counts();
-        self.desk.tell_lost(self.mark.since_ms, Some(counts.readings));
-        self.desk.report(|core| core.lost(left));
-        self.sync_deletions()
-    }
-
     fn show(&mut self) {
         let written = std::mem::take(&mut self.bytes_written);
         if written > 0 || self.store.is_none() {
@@ -389,7 +355,9 @@ impl Flash {
     /// The last sync.
     fn finish(&mut self) {
         let removals = self.desk.report(|core| core.all_removals());
-        let outcome = self.remove(&removals).and_then(|()| if self.dirty.is_some() { self.sync_deletions() } else { Ok(()) });
+        let grown = self.store.as_ref().is_some_and(|store| store.counts().next != self.mark.next);
+        let outcome = self.remove(&removals);
+        let outcome = outcome.and_then(|()| if grown || self.dirty.is_some() { self.sync_deletions() } else { Ok(()) });
         if let Err(trouble) = outcome {
             warn!(%trouble, "deletions could not be synced at the end; what was acked last may be sent once more");
         }

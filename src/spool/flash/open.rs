@@ -12,6 +12,7 @@ use super::super::core::{Opened, WRITE_AT_ONCE};
 use super::super::lock::{self, NotLocked};
 use super::super::mark::Mark;
 use super::super::record;
+use super::super::replay::Gone;
 use super::super::salvage::Index;
 use super::super::schemas::Shelf;
 use super::super::store::{Row, Store, Trouble, Weight};
@@ -48,7 +49,7 @@ impl Flash {
             let counts = store.counts();
             self.put_mark(counts, 0)?;
         }
-        self.thinned_to = 0;
+        (self.thinned_to, self.searched_to, self.looked_at) = (0, 0, None);
         self.reconcile(&store)?;
         self.store = Some(store);
         Ok(())
@@ -106,27 +107,34 @@ impl Flash {
         }
     }
 
-    /// Puts back what sled cut off the end of its log.
+    /// Opening lost changes that the end of the log had seen: all that can still be read is put back.
     fn mend(&self, mut store: Store, tail: &Tail, mark: Mark) -> Result<Store, Trouble> {
         if tail.last_change() <= store.counts().change {
             return Ok(store);
         }
-        let mut index = Index::default();
-        index.add(tail, mark.lowest);
-        let saved = index.pour(&mut store)?;
-        warn!(saved, "the database lost the end of its log when it was opened; records were put back");
+        let index = self.index(&self.database(), tail, mark)?;
+        let saved = index.pour(&mut store, 0..u64::MAX, 0)?;
+        warn!(saved, "the database opened without its last changes; records were put back");
         Ok(store)
     }
 
-    fn salvage(&mut self, from: &Path, tail: &Tail, mark: Mark) -> Result<Store, Trouble> {
-        let mut index = Index::scan(from, mark.lowest)?;
+    /// All frames that can be read, told of where some are missing.
+    fn index(&self, database: &Path, tail: &Tail, mark: Mark) -> Result<Index, Trouble> {
+        let mut index = Index::scan(database, mark.lowest)?;
         index.add(tail, mark.lowest);
+        if !index.is_whole(mark.lowest.max(1), mark.next) {
+            self.desk.tell_lost(mark.since_ms, None);
+        }
+        Ok(index)
+    }
+
+    fn salvage(&mut self, from: &Path, tail: &Tail, mark: Mark) -> Result<Store, Trouble> {
+        let index = self.index(from, tail, mark)?;
         let next = index.next().max(mark.next).saturating_add(LEAP);
         let (mut store, _) = Store::open(&self.database(), random(), next)?;
-        let saved = index.pour(&mut store)?;
+        let saved = index.pour(&mut store, 0..u64::MAX, 0)?;
         self.put_mark(store.counts(), mark.lowest)?;
         info!(found = index.len(), saved, "records were saved out of the damaged database");
-        self.desk.tell_lost(mark.since_ms, None);
         self.put_away(from)?;
         Ok(store)
     }
@@ -150,7 +158,7 @@ impl Flash {
         // What is found may have been written, but not synced, by the run before.
         store.sync()?;
         let mut seen = Vec::new();
-        for (key, position) in self.gone.iter().filter(|(_, position)| *position > 0) {
+        for Gone { key, position, .. } in self.gone.iter().filter(|gone| gone.position > 0) {
             let found = store.at(Row::Backlog, *position)?.and_then(|frame| label(&frame));
             seen.extend(found.filter(|(of, _)| of == key).map(|(of, weight)| (of, *position, weight)));
         }
@@ -171,11 +179,8 @@ impl Flash {
         let now = clock::monotonic();
         self.desk.opened(&Opened { counts: store.counts(), seen, absent }, now);
         self.gone.clear();
-        let waits = !self.desk.report(|core| core.all_removals()).is_empty();
-        if waits || !self.debts.is_empty() {
+        if self.desk.report(|core| core.unsynced() > 0 || !core.all_removals().is_empty()) {
             self.dirty.get_or_insert(now);
-        } else if std::mem::take(&mut self.to_release) {
-            self.desk.settle_debts(&[], true);
         }
         Ok(())
     }

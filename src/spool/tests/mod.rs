@@ -5,6 +5,7 @@ mod damage;
 mod lanes;
 mod life;
 mod model;
+mod mutations;
 mod room;
 
 use std::fs;
@@ -206,6 +207,15 @@ impl Rig {
         let drained = tokio::time::timeout(LONG, drain).await;
         assert!(drained.is_ok(), "draining stopped: {:?}", self.status());
         all
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if let Some(spool) = self.spool.take() {
+            spool.0.desk.shut();
+            spool.0.join();
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Bounds: by size on flash, and of journal and memory.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::{LONG, Rig, assert_balanced, ids, schema, sweep};
@@ -15,6 +16,10 @@ fn gap(batch: &Batch) -> Option<&Gap> {
         },
         Content::Sweeps(_) => None,
     }
+}
+
+fn size_of(directory: &Path) -> u64 {
+    std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
 }
 
 #[tokio::test]
@@ -57,20 +62,23 @@ async fn a_full_memory_without_flash_gives_up_the_oldest_and_tells() {
     })
     .await;
     let meter = schema("g", "m", Keep::Normal);
-    for id in 1..=6000 {
+    for id in 1..=20_000 {
         rig.append(sweep(&meter, id));
         if id % 20 == 0 {
             rig.close_batches();
         }
         assert_balanced(&rig.status());
+        let journal = size_of(&rig.journal());
+        assert!(journal <= 1 << 20, "the journal has {journal} bytes after sweep {id}");
     }
     let before = rig.status();
     assert!(before.given_up > 0, "the bound was not reached: {before:?}");
+    assert!(before.held > 1000, "more was given up than had to be: {before:?}");
     let all = rig.drain().await;
     let told: u64 = all.iter().filter_map(|batch| gap(batch)?.readings).sum();
     assert_eq!(told, before.given_up);
     let mut came: Vec<u32> = all.iter().flat_map(|batch| ids(batch)).collect();
     came.sort_unstable();
-    assert_eq!(came.len() as u64 * 2, 12_000 - told);
-    assert_eq!(came.last(), Some(&6000));
+    assert_eq!(came.len() as u64 * 2, 40_000 - told);
+    assert_eq!(came.last(), Some(&20_000));
 }

@@ -23,6 +23,9 @@ pub struct Figures {
     pub latest: String,
 }
 
+/// Longest line of the daemon's log that is shown whole.
+const LONGEST: usize = 140;
+
 const PLAIN: &str = "0";
 const BOLD: &str = "1";
 const DIM: &str = "2";
@@ -84,8 +87,10 @@ impl Screen {
         Self::line(&format!("{}  {}", self.clock(), self.paint(BOLD, &format!("-- {text}"))));
     }
 
-    /// The daemon complained.
+    /// The daemon complained; the beginning says what about.
     pub fn complaint(&self, text: &str) {
+        let shown: String = text.chars().take(LONGEST).collect();
+        let text = if shown.len() < text.len() { shown + " .." } else { shown };
         Self::line(&format!("{}  {}", self.clock(), self.paint(DIM, &format!("   daemon: {text}"))));
     }
 

@@ -210,8 +210,7 @@ impl Stage {
         self.log_seen += lines.len();
         for line in lines {
             if let Some(at) = ["WARN ", "ERROR "].iter().find_map(|level| line.find(level)) {
-                let shown: String = line.split_at(at).1.chars().take(150).collect();
-                screen.complaint(&shown);
+                screen.complaint(line.split_at(at).1);
             }
         }
     }
