@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tracing::{error, warn};
 
@@ -15,6 +16,9 @@ use crate::config::report;
 use crate::host::logging;
 use crate::host::signals::Signals;
 use crate::supervisor::{Daemon, Ended};
+
+/// So long may blocking calls go on after everything has ended.
+const LINGER: Duration = Duration::from_millis(200);
 
 /// A configuration that can run.
 struct InForce {
@@ -34,7 +38,12 @@ pub(super) fn run(path: &Path, strict: bool, log: &str) -> ExitCode {
     let Some(in_force) = choose(&loaded, strict, &environment) else { return ExitCode::from(CONFIGURATION) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build();
     match runtime {
-        Ok(runtime) => runtime.block_on(daemon(in_force, &loaded, || read_again(path, &environment))),
+        Ok(runtime) => {
+            let code = runtime.block_on(daemon(in_force, &loaded, || read_again(path, &environment)));
+            // A name server or a card that does not answer must not keep the process from ending.
+            runtime.shutdown_timeout(LINGER);
+            code
+        }
         Err(error) => {
             error!(%error, "no runtime to be had");
             ExitCode::FAILURE

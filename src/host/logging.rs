@@ -1,7 +1,8 @@
 //! Where log lines go: to the journal with levels as priorities, or to people with times.
 //!
 //! Always true here: logs go to standard error, one line an event; under the journal each line begins with its priority (`<4>`,
-//! sd-daemon(3)) and has no time of its own. Deliberately absent: what is worth a line.
+//! sd-daemon(3)) and has no time of its own; a log that cannot be written (a full disk, a closed pipe) stops nothing. Deliberately
+//! absent: what is worth a line.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _};
@@ -9,27 +10,35 @@ use std::os::fd::AsFd;
 
 use rustix::fs::fstat;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Libraries that log every call or every reconnect are held to what a technician can use.
-const FILTER: &str = "tokio_modbus=error,rumqttc=error,sled=error,mio_serial=error,tokio_serial=error,rustls=error";
+/// Libraries that log every call or every reconnect are held to what a technician can use; what rumqttc says we say ourselves.
+const LIBRARIES: &str = "tokio_modbus=error,rumqttc=off,sled=error,mio_serial=error,tokio_serial=error,rustls=error";
 
 /// Starts logging. `level` is a level (`debug`) or a filter (`districtd::bus=trace`) that is put above the default one.
 ///
 /// # Errors
 /// When `level` is no filter; the text says why.
 pub fn start(level: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(format!("{FILTER},{level}")).map_err(|error| error.to_string())?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let filter = filter(level)?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).log_internal_errors(false);
+    let registry = tracing_subscriber::registry();
     let started = if goes_to_the_journal() {
-        builder.event_format(Priorities).fmt_fields(DefaultFields::new()).try_init()
+        registry.with(lines.event_format(Priorities).fmt_fields(DefaultFields::new()).with_filter(filter)).try_init()
     } else {
-        builder.with_target(false).with_ansi(io::stderr().is_terminal()).try_init()
+        registry.with(lines.with_target(false).with_ansi(io::stderr().is_terminal()).with_filter(filter)).try_init()
     };
     started.map_err(|error| error.to_string())
+}
+
+/// A level holds for all but the libraries; a list may name modules, those of libraries too, and leaves the rest at info.
+fn filter(level: &str) -> Result<Targets, String> {
+    format!("info,{LIBRARIES},{level}").parse().map_err(|error| format!("{error}; expected a level, or MODULE=LEVEL,..."))
 }
 
 /// Whether standard error is the very stream that JOURNAL_STREAM names by device and inode (systemd.exec(5)).
@@ -107,6 +116,7 @@ mod tests {
 
     #[test]
     fn a_filter_that_is_none_is_refused() {
-        assert!(EnvFilter::try_new(format!("{FILTER},districtd=nonsense")).is_err());
+        assert!(filter("districtd=nonsense").is_err());
+        assert!(filter("info").is_ok() && filter("warn,districtd::bus=trace").is_ok());
     }
 }

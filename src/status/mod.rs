@@ -157,6 +157,11 @@ impl Board {
         inner.turns.remove(name);
     }
 
+    /// A bus that is at rest on purpose (it panicked and waits to start again) is not expected to turn.
+    pub fn rests(&self, name: &str) {
+        self.lock().turns.remove(name);
+    }
+
     /// The tasks that have not turned their loop for longer than `limit`.
     #[must_use]
     pub fn stuck(&self, now: Instant, limit: Duration) -> Vec<Box<str>> {
@@ -251,6 +256,15 @@ mod tests {
         board.uplink().turned(start + Duration::from_secs(20));
         let now = start + Duration::from_secs(31);
         assert_eq!(board.stuck(now, Duration::from_secs(30)), vec![Box::from("a")]);
+    }
+
+    #[test]
+    fn a_task_that_rests_on_purpose_is_not_stuck() {
+        let board = Board::new();
+        let start = crate::clock::monotonic();
+        board.bus("a").turned(start);
+        board.rests("a");
+        assert!(board.stuck(start + Duration::from_secs(3600), Duration::from_secs(30)).is_empty());
     }
 
     #[test]

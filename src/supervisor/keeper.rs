@@ -7,10 +7,10 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -55,9 +55,9 @@ impl Kept {
         self.stop.cancel();
     }
 
-    /// Waits until the bus has ended and let go of its wire, at most `patience`; `false` when it had not.
-    pub(super) async fn ended(mut self, patience: Duration) -> bool {
-        if tokio::time::timeout(patience, &mut self.keeper).await.is_ok() {
+    /// Waits until the bus has ended and let go of its wire, at most `until` then; `false` when it had not.
+    pub(super) async fn ended(mut self, until: Instant) -> bool {
+        if tokio::time::timeout_at(until, &mut self.keeper).await.is_ok() {
             return true;
         }
         self.keeper.abort();
@@ -77,6 +77,7 @@ async fn keep(model: Arc<model::Bus>, around: Surroundings, stop: CancellationTo
         let pause = restarts.pause(started, clock::monotonic());
         error!(bus = %model.name, %panic, again_in = ?pause, "this bus failed by a fault of ours and starts again; the others run on");
         around.board.bus(&model.name).update(|bus| bus.restarts += 1);
+        around.board.rests(&model.name);
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
         }

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::model::Config;
 use crate::control::{self, Wires};
 use crate::forward::{About, Forward};
@@ -35,12 +35,12 @@ struct Patience;
 impl Patience {
     /// For the buses to end their step.
     const BUSES: Duration = Duration::from_secs(5);
-    /// For the spool to write and sync what is not acked.
-    const SETTLE: Duration = Duration::from_secs(8);
+    /// For the spool to write and sync what is not acked; it gives up by itself before.
+    const SETTLE: Duration = Duration::from_secs(11);
     /// For the forwarder to collect acks.
     const ACKS: Duration = Duration::from_secs(5);
-    /// For the spool to close.
-    const CLOSE: Duration = Duration::from_secs(5);
+    /// For the notebook, and for the spool, to close.
+    const CLOSE: Duration = Duration::from_secs(3);
 }
 
 /// How a run ended.
@@ -167,7 +167,12 @@ impl Daemon {
         self.pulse.abort();
         self.desk.iter().for_each(JoinHandle::abort);
         self.timekeeper.abort();
-        self.notebook.close();
+        let notebook = self.notebook.clone();
+        in_time(Patience::CLOSE, "the notebook was not written", async {
+            // It has said itself what it could not write.
+            let _ = tokio::task::spawn_blocking(move || notebook.close()).await;
+        })
+        .await;
         in_time(Patience::CLOSE, "the spool did not close", self.spool.close()).await;
     }
 
@@ -226,8 +231,9 @@ impl Daemon {
         for (_, kept) in &ending {
             kept.ask_to_end();
         }
+        let until = (clock::monotonic() + Patience::BUSES).into();
         for (name, kept) in ending {
-            if !kept.ended(Patience::BUSES).await {
+            if !kept.ended(until).await {
                 warn!(bus = %name, "this bus did not end in time and is left behind");
             }
             self.wires.disconnect(name);
