@@ -75,8 +75,8 @@ fn told(frame: &Frame, key: Option<&Key>) -> Told {
 fn header(header: &Header) -> Vec<(&'static str, Datum)> {
     let identity = header.identity;
     let pairs = [
-        ("id", identity.map(|identity| Datum::text(identity.id))),
-        ("manufacturer", identity.and_then(|identity| identity.manufacturer).map(Datum::text)),
+        ("id", identity.map(|identity| Datum::text(identity.id.to_string()))),
+        ("manufacturer", identity.and_then(|identity| identity.manufacturer).map(|maker| Datum::text(maker.to_string()))),
         ("version", identity.and_then(|identity| identity.version).map(Datum::number)),
         ("medium", identity.map(|identity| Datum::text(identity.medium.name()))),
         ("access", header.access.map(Datum::number)),
