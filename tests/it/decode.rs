@@ -38,7 +38,8 @@ fn with_values_as_text(line: &str) -> String {
         let number = part.find(|c: char| !matches!(c, '0'..='9' | '-' | '.')).unwrap_or(0);
         let (number, rest) = part.split_at(number);
         text += "\"value\":";
-        text += &if number.is_empty() { rest.to_owned() } else { format!("\"{number}\"{rest}") };
+        let quote = if number.is_empty() { "" } else { "\"" };
+        text += &[quote, number, quote, rest].concat();
     }
     text
 }
@@ -209,6 +210,15 @@ fn trouble_with_files_and_words_is_told_clearly() {
     let unknown = decode(&["--protocol", "dlms"], b"");
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.err.contains("mbus, sml, iec62056, p1, modbus-rtu, modbus-tcp"), "{}", unknown.err);
+}
+
+#[test]
+fn a_damaged_mbus_frame_is_told_once_and_what_only_looks_like_a_beginning_is_noise() {
+    // 68 L L 68 within a damaged frame, and lengths that differ.
+    let told = decode(&["--protocol", "mbus", "--json"], b"68 0A 0A 68 08 05 78 68 03 03 68 2F 2F 2F 00 16  E5  68 11 12 68 00");
+    assert_eq!(told.out.lines().collect::<Vec<_>>(), [r#"{"ok":false,"error":"sum 00, expected E8"}"#], "{}", told.err);
+    let alone = decode(&["--protocol", "mbus", "--json"], b"68 11 12 68 00");
+    assert_eq!(alone.out, "{\"ok\":false,\"error\":\"lengths 17 and 18, expected the same twice\"}\n");
 }
 
 #[test]

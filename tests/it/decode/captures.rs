@@ -38,7 +38,9 @@ fn all(kind: &str, protocol: &str, extension: &str, flags: &[&str]) -> Vec<(Stri
 fn judge(kind: &str, differences: &[(String, Vec<String>)]) {
     let odd: Vec<_> = differences.iter().filter(|(_, differences)| !differences.is_empty()).collect();
     println!("{kind}: {} captures, {} exceptions", differences.len(), odd.len());
-    odd.iter().for_each(|(name, differences)| println!("  {name}: {}", differences.join("; ")));
+    for (name, differences) in &odd {
+        println!("  {name}: {}", differences.join("; "));
+    }
     assert!(odd.len() * 50 <= differences.len(), "{kind}: {odd:#?}");
 }
 
