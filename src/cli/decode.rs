@@ -103,18 +103,14 @@ fn found(wishes: &Wishes) -> Result<Found, String> {
 }
 
 fn read_input(file: Option<&Path>) -> Result<Vec<u8>, String> {
-    match file.filter(|path| *path != Path::new("-")) {
-        Some(path) => {
-            let opened = File::open(path).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
-            read_bounded(opened, LONGEST_CAPTURE, &path.display().to_string())
-        }
-        None => {
-            if io::stdin().is_terminal() {
-                let _ = writeln!(io::stderr(), "reading from the terminal; end with Ctrl-D");
-            }
-            read_bounded(io::stdin().lock(), LONGEST_CAPTURE, "standard input")
-        }
+    if let Some(path) = file.filter(|path| *path != Path::new("-")) {
+        let opened = File::open(path).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+        return read_bounded(opened, LONGEST_CAPTURE, &path.display().to_string());
     }
+    if io::stdin().is_terminal() {
+        let _ = writeln!(io::stderr(), "reading from the terminal; end with Ctrl-D");
+    }
+    read_bounded(io::stdin().lock(), LONGEST_CAPTURE, "standard input")
 }
 
 fn read_bounded(source: impl Read, longest: u64, name: &str) -> Result<Vec<u8>, String> {

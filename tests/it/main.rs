@@ -20,6 +20,7 @@ mod backlog;
 mod bad_configs;
 mod configs;
 mod configuration;
+mod decode;
 mod demo;
 mod edit;
 mod floors;

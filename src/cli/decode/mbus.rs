@@ -1,55 +1,87 @@
 //! M-Bus captures.
 
 use super::told::{Datum, Found, Record, Told, hex};
-use crate::protocol::mbus::frame::{Frame, Next, Wire, next};
+use crate::protocol::mbus::frame::{Frame, FrameError, Next, Wire, next};
 use crate::protocol::mbus::{self, Answer, Header, Key, Secrets, decode};
 
-/// What every long frame begins with and has again behind its lengths.
-const START: u8 = 0x68;
+/// Start, length, length, start, sum, stop: what a long frame has beside the bytes that its length counts.
+const FRAMING: usize = 6;
 
 /// Every frame with data, in order. Requests, calls and acknowledgements without data are counted in a remark.
+///
+/// A beginning with two equal lengths is a damaged telegram and told; any other is noise, and so is one within a damaged telegram.
+/// Where nothing else is found, the first thing that was wrong is told all the same.
 pub(super) fn read(bytes: &[u8], key: Option<&Key>) -> Found {
-    let mut found = Found::default();
-    let (mut rest, mut without_data) = (bytes, 0_usize);
-    loop {
-        let drop = match next(rest, Wire::Silent) {
-            Next::Frame { frame: Frame::Ack | Frame::Short { .. }, noise, drop } => {
-                without_data += 1;
-                count_noise(&mut found, noise);
-                drop
-            }
+    let mut reading = Reading { found: Found::default(), key, at: 0, told_until: 0, wrong: None, without_data: 0 };
+    while let Some(rest) = bytes.get(reading.at..)
+        && let Some(used) = reading.step(rest)
+    {
+        reading.at += used.max(1);
+    }
+    reading.end()
+}
+
+struct Reading<'a> {
+    found: Found,
+    key: Option<&'a Key>,
+    /// Place of the next byte.
+    at: usize,
+    /// Place behind the last damaged telegram, as it announced itself.
+    told_until: usize,
+    /// What was wrong with the first beginning that was taken for noise.
+    wrong: Option<FrameError>,
+    without_data: usize,
+}
+
+impl Reading<'_> {
+    /// Takes what stands next and gives the bytes used; `None` at the end.
+    fn step(&mut self, rest: &[u8]) -> Option<usize> {
+        match next(rest, Wire::Silent) {
             Next::Frame { frame, noise, drop } => {
-                found.telegrams.push(told(&frame, key));
-                count_noise(&mut found, noise);
-                drop
+                self.count_noise(noise);
+                match frame {
+                    Frame::Ack | Frame::Short { .. } => self.without_data += 1,
+                    Frame::Long { .. } => self.found.telegrams.push(told(&frame, self.key)),
+                }
+                Some(drop)
             }
-            Next::Damaged { error, drop } if is_long(rest) => {
-                found.telegrams.push(Told { meter: Vec::new(), said: Err(error.to_string()) });
-                drop
-            }
-            Next::Damaged { drop, .. } => {
-                count_noise(&mut found, drop);
-                drop
+            Next::Damaged { error, drop } => {
+                self.damaged(rest, error, drop);
+                Some(drop)
             }
             Next::NeedMore { drop, .. } => {
-                count_noise(&mut found, drop);
-                break;
+                self.count_noise(drop);
+                None
             }
-        };
-        rest = rest.get(drop.max(1)..).unwrap_or_default();
+        }
     }
-    if without_data > 0 {
-        found.remarks.push(format!("{without_data} frames without data (requests, acknowledgements)"));
+
+    fn damaged(&mut self, rest: &[u8], error: FrameError, drop: usize) {
+        match rest {
+            [first, length, second, third, ..] if first == third && length == second && self.at >= self.told_until => {
+                self.found.telegrams.push(Told { meter: Vec::new(), said: Err(error.to_string()) });
+                self.told_until = self.at + FRAMING + usize::from(*length);
+            }
+            _ => {
+                self.wrong.get_or_insert(error);
+                self.count_noise(drop);
+            }
+        }
     }
-    found
-}
 
-fn count_noise(found: &mut Found, bytes: usize) {
-    found.noise += bytes as u64;
-}
+    fn count_noise(&mut self, bytes: usize) {
+        self.found.noise += bytes as u64;
+    }
 
-fn is_long(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&START) && bytes.get(3) == Some(&START)
+    fn end(mut self) -> Found {
+        if let (true, Some(error)) = (self.found.telegrams.is_empty(), self.wrong) {
+            self.found.telegrams.push(Told { meter: Vec::new(), said: Err(error.to_string()) });
+        }
+        if self.without_data > 0 {
+            self.found.remarks.push(format!("{} frames without data (requests, acknowledgements)", self.without_data));
+        }
+        self.found
+    }
 }
 
 fn told(frame: &Frame, key: Option<&Key>) -> Told {
@@ -75,8 +107,8 @@ fn told(frame: &Frame, key: Option<&Key>) -> Told {
 fn header(header: &Header) -> Vec<(&'static str, Datum)> {
     let identity = header.identity;
     let pairs = [
-        ("id", identity.map(|identity| Datum::text(identity.id))),
-        ("manufacturer", identity.and_then(|identity| identity.manufacturer).map(Datum::text)),
+        ("id", identity.map(|identity| Datum::text(identity.id.to_string()))),
+        ("manufacturer", identity.and_then(|identity| identity.manufacturer).map(|maker| Datum::text(maker.to_string()))),
         ("version", identity.and_then(|identity| identity.version).map(Datum::number)),
         ("medium", identity.map(|identity| Datum::text(identity.medium.name()))),
         ("access", header.access.map(Datum::number)),

@@ -56,7 +56,7 @@ fn found<T, E: ToString>(capture: &Capture<T, E>, read: impl Fn(&T) -> (Meter, V
 
 fn ident(ident: Option<&Identification>) -> Meter {
     let Some(ident) = ident else { return Vec::new() };
-    vec![("manufacturer", Datum::text(&ident.manufacturer)), ("model", Datum::text(&ident.model))]
+    vec![("manufacturer", Datum::text(&*ident.manufacturer)), ("model", Datum::text(&*ident.model))]
 }
 
 fn records(sets: &[DataSet], medium: Medium) -> Vec<Record> {

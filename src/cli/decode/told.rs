@@ -76,8 +76,8 @@ impl Datum {
     }
 
     /// Text.
-    pub(super) fn text(text: impl ToString) -> Self {
-        Self::Text(text.to_string())
+    pub(super) fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
     }
 }
 

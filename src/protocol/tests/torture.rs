@@ -8,6 +8,8 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::clock;
+use crate::protocol::checksum::crc16_modbus;
+use crate::protocol::modbus::frame::{Rtu, Tcp};
 use crate::protocol::stream::{Capture, Framing, Stream};
 use crate::protocol::{iec62056, p1, sml};
 
@@ -158,6 +160,23 @@ fn sml_telegrams() -> Vec<Vec<u8>> {
         .into_iter()
         .map(sml::tests::bytes)
         .collect()
+}
+
+/// Unit id and PDU.
+fn modbus_frames() -> Vec<Vec<u8>> {
+    let pdus = ["03006B0003", "0306022B00000064", "8302", "2B0E01010000010003414243", "100001000204000A0102", "11"];
+    pdus.iter().map(|pdu| sml::tests::bytes(&format!("11{pdu}"))).collect()
+}
+
+#[test]
+fn no_bytes_make_modbus_panic_hang_or_grow() {
+    let mut serial = modbus_frames();
+    for frame in &mut serial {
+        frame.extend(crc16_modbus(frame).to_le_bytes());
+    }
+    survives("modbus-rtu", Rtu, &serial);
+    let with_head = |frame: Vec<u8>| [&[0x15, 0x01, 0, 0, 0, u8::try_from(frame.len()).unwrap()][..], &frame].concat();
+    survives("modbus-tcp", Tcp, &modbus_frames().into_iter().map(with_head).collect::<Vec<_>>());
 }
 
 #[test]
