@@ -9,6 +9,7 @@ use super::hostile::{Manner, Seen, Slave, value};
 use super::*;
 use crate::bus::answer::function;
 use crate::bus::link::scripted::{Ports, perform, pseudo_terminal};
+use crate::bus::trace::Outcome as Became;
 use crate::config::model::{Line, Parity, Serial, Tcp};
 
 const TIMEOUT: Duration = Duration::from_millis(5);
@@ -281,8 +282,7 @@ async fn the_trace_shows_what_was_sent_and_heard_and_what_became_of_it() {
         }
         let trace = master.trace(monotonic());
         let outcomes: Vec<_> = trace.iter().map(|exchange| exchange.outcome).collect();
-        use trace::Outcome::{Answered, Garbled, Refused, Silent};
-        assert_eq!(outcomes, [Answered, Refused(2), Garbled, Silent]);
+        assert_eq!(outcomes, [Became::Answered, Became::Refused(2), Became::Garbled, Became::Silent]);
         assert_eq!(trace[0].sent[..6], [1, 4, 0, 7, 0, 1]);
         assert_eq!(trace[0].heard[..5], [1, 4, 2, 0, 5]);
         assert!(trace[3].heard.is_empty() && trace[3].took >= TIMEOUT && trace[0].ago > trace[3].ago);

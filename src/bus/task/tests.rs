@@ -311,6 +311,33 @@ async fn an_ad_hoc_read_comes_out_of_turn_and_is_appended_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_trace_of_a_wire_is_there_for_whoever_asks() {
+    let ports = Ports::new(Framing::Rtu, false);
+    let mut wire = ports.next();
+    let bus = run(serial(), vec![meter("m", 1, SECOND)], Some(Source::Scripted(ports)));
+    serve_rtu(&mut wire, 2).await;
+    bus.until(|spool, _| spool.values("m").len() == 2).await;
+    let (reply, trace) = oneshot::channel();
+    bus.ask.send(Request::Trace { reply }).await.unwrap();
+    let trace = trace.await.unwrap();
+    assert_eq!(trace[1].sent[..6], [1, 4, 0, 7, 0, 1]);
+    assert_eq!(trace[1].heard[..5], [1, 4, 2, 0, 2]);
+    bus.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_echo_that_was_forgotten_is_named_with_its_remedy() {
+    let ports = Ports::new(Framing::Rtu, false);
+    let mut wire = ports.next();
+    let bus = run(serial(), vec![meter("m", 1, SECOND)], Some(Source::Scripted(ports)));
+    let mut request = [0; 8];
+    wire.read_exact(&mut request).await.unwrap();
+    wire.write_all(&request).await.unwrap();
+    bus.until(|_, snapshot| snapshot.buses["b"].trouble.contains("echo = \"drop\"")).await;
+    bus.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bus_ends_while_it_waits_while_it_asks_and_while_it_has_no_wire() {
     let ports = Ports::new(Framing::Rtu, false);
     let _wire = ports.next();
