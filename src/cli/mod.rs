@@ -1,10 +1,12 @@
 //! The command line: what people and the service manager type, and which exit code they get.
 //!
-//! Always true here: standard output belongs to people, logs go to standard error. Exit codes: 0 as asked, 1 died, 2 wrong usage,
-//! 75 the spool is held by another daemon, 78 the configuration cannot be used. Deliberately absent: work; each command calls a room.
+//! Always true here: standard output belongs to people, logs go to standard error. Exit codes: 0 as asked, 1 died, or
+//! nothing could be decoded, 2 wrong usage, 75 the spool is held by another daemon, 78 the configuration cannot be used. Deliberately
+//! absent: work; each command calls a room.
 
 mod ask;
 pub mod check;
+mod decode;
 mod run;
 
 use std::ffi::OsString;
@@ -67,6 +69,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say what captured bytes of a meter mean; 0 when at least one telegram was read, else 1
+    Decode(decode::Wishes),
 }
 
 #[derive(Debug, clap::Args)]
@@ -86,6 +90,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Arguments { command: Command::Read { meter, place, json } }) => {
             ask::ask(&place.config, &Question::Read { meter: meter.into() }, json)
         }
+        Ok(Arguments { command: Command::Decode(wishes) }) => decode::decode(&wishes),
         Err(usage) => {
             let code = u8::try_from(usage.exit_code()).unwrap_or(2);
             // A closed standard output is no reason to fail: the exit code still says it all.

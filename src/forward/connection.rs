@@ -40,10 +40,11 @@ impl<'a> Connection<'a> {
         session: Session,
         outbox: Outbox<'a>,
         status: &'a UplinkReporter,
+        pace: Pace,
         birth: Message,
         now: Instant,
     ) -> Result<Self, Trouble> {
-        let (window, pace) = (Window::new(now), Pace::default());
+        let window = Window::new(now);
         let mut connection = Self { wire, session, outbox, status, window, pace, welcomed: false, heard_at: now };
         connection.publish(Freight::Status, birth, now)?;
         Ok(connection)
@@ -79,6 +80,11 @@ impl<'a> Connection<'a> {
     /// Whether a message may be handed over, whatever it is.
     pub(super) fn admits_message(&self) -> bool {
         self.wire.is_open() && self.window.admits_message()
+    }
+
+    /// Whether a birth or goodbye waits for its acknowledgement.
+    pub(super) fn awaits_status(&self) -> bool {
+        self.window.holds_status()
     }
 
     /// The batch to blame for the end of this connection, if only one comes into question, and whether the broker had

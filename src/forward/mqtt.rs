@@ -33,6 +33,9 @@ const MOST_IN: usize = 64 * 1024;
 /// What a packet of the protocol can carry (MQTT 3.1.1, 2.2.3). What a broker takes is its own affair.
 const MOST_OUT: usize = 268_435_455;
 
+/// Seconds after which the library itself would give up a connect or a flush: never before the task does.
+const PATIENCE: u64 = 24 * 3600;
+
 /// What was heard on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
@@ -64,16 +67,16 @@ struct Ending {
 }
 
 impl Wire {
-    /// Prepares a connection; it is made by the first [`Wire::next`]. `patience` bounds how long one flush may take.
+    /// Prepares a connection; it is made by the first [`Wire::next`].
     ///
     /// # Errors
     /// When password or CA file cannot be used.
-    pub(super) fn new(uplink: &Uplink, broker: &Broker, will: Message, patience: Duration) -> Result<Self, Trouble> {
+    pub(super) fn new(uplink: &Uplink, broker: &Broker, will: Message) -> Result<Self, Trouble> {
         let options = options(uplink, broker, will)?;
         let (client, mut event_loop) = AsyncClient::new(options, 1);
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
-        network.set_connection_timeout(patience.as_secs().saturating_add(1));
+        network.set_connection_timeout(PATIENCE);
         event_loop.set_network_options(network);
         let turn = ReusableBoxFuture::new(turn(Box::new(event_loop)));
         Ok(Self { client, turn, ending: None })

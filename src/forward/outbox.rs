@@ -76,14 +76,18 @@ impl<'a> Outbox<'a> {
         if may_begin && self.live.is_none() {
             self.live = self.load(Lane::Live, session);
         }
-        if self.live.as_ref().is_some_and(|parcel| parcel.begun || may_begin) {
-            return Some(Hand::Live);
+        if let Some(parcel) = self.live.as_ref().filter(|parcel| parcel.begun || may_begin) {
+            return pace.admits(Lane::Live, parcel.next_bytes()).then_some(Hand::Live);
         }
         let may_begin = may_begin && pace.admits_batch(window.batches());
         if may_begin && self.backlog.is_none() {
             self.backlog = self.load(Lane::Backlog, session);
         }
-        if self.backlog.as_ref().is_some_and(|parcel| (parcel.begun || may_begin) && pace.admits(parcel.next_bytes())) {
+        if self
+            .backlog
+            .as_ref()
+            .is_some_and(|parcel| (parcel.begun || may_begin) && pace.admits(Lane::Backlog, parcel.next_bytes()))
+        {
             return Some(Hand::Backlog);
         }
         let alone = window.holds_nothing() && (trial_is_due || (self.live.is_none() && self.backlog.is_none()));

@@ -27,6 +27,8 @@ pub(super) struct Settings {
     pub shortest_pause: Duration,
     /// Ceiling of all pauses.
     pub longest_pause: Duration,
+    /// Connections that may end over one batch before it is set aside.
+    pub patience: u8,
     /// A batch is split between sweeps beyond this many bytes of payload: what the brokers of the large clouds take.
     pub max_payload: usize,
 }
@@ -44,6 +46,7 @@ impl Default for Settings {
             first_pause: Duration::from_secs(2),
             shortest_pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(60),
+            patience: 3,
             max_payload: 127 * 1024,
         }
     }

@@ -13,6 +13,7 @@ use super::attempts::Attempts;
 use super::connection::Connection;
 use super::encode::json::{self, Json};
 use super::encode::{Message, Unfit};
+use super::lanes::Pace;
 use super::mqtt::{Heard, Wire};
 use super::outage::{Outage, Tell};
 use super::outbox::{Loader, Outbox};
@@ -54,8 +55,8 @@ impl Task {
     pub(super) fn new(forward: Forward, settings: Settings) -> Self {
         let attempts = Attempts::new(forward.uplink.brokers.len(), settings.backoff());
         let encoder = Json { max_payload: settings.max_payload };
-        let outage = Outage::new(settings.settle);
-        Self { forward, settings, encoder, attempts, outage, suspects: Suspects::default(), hurried: false }
+        let (outage, suspects) = (Outage::new(settings.settle), Suspects::new(settings.patience));
+        Self { forward, settings, encoder, attempts, outage, suspects, hurried: false }
     }
 
     /// Forwards until told to end.
@@ -101,7 +102,8 @@ impl Task {
             suspects: &mut self.suspects,
             broker,
         };
-        match Connection::begin(wire, forward.outlet.session(), outbox, &forward.status, birth, monotonic()) {
+        let pace = Pace::new(forward.uplink.keep_alive);
+        match Connection::begin(wire, forward.outlet.session(), outbox, &forward.status, pace, birth, monotonic()) {
             Ok(connection) => hands.serve(connection).await,
             Err(trouble) => trouble.into(),
         }
@@ -111,7 +113,7 @@ impl Task {
         let Forward { uplink, gateway, about, clock, .. } = &self.forward;
         let birth = json::birth(gateway, &about.borrow(), &clock.now()).map_err(|unfit| unsayable(&unfit))?;
         let will = json::offline(gateway, &about.borrow()).map_err(|unfit| unsayable(&unfit))?;
-        Ok((birth, Wire::new(uplink, broker, will, self.settings.no_progress.max(self.settings.connect))?))
+        Ok((birth, Wire::new(uplink, broker, will)?))
     }
 
     /// Waits for CONNACK.
@@ -218,10 +220,11 @@ impl Hands<'_> {
             if self.forward.finish.is_cancelled() && connection.is_idle() && self.forward.outlet.depth().batches == 0 {
                 return Ok(Told::Finish);
             }
-            let hungry = connection.is_hungry();
+            let (hungry, finishing) = (connection.is_hungry(), self.forward.finish.is_cancelled());
             tokio::select! {
                 () = self.forward.stop.cancelled() => return Ok(Told::Stop),
                 heard = connection.wire.next() => self.take(connection, heard?)?,
+                () = self.forward.finish.cancelled(), if !finishing => {}
                 () = connection.session.changed(), if hungry => {}
                 Ok(()) = about.changed(), if connection.is_welcomed() && connection.admits_message() => self.renew(connection)?,
                 _ = ticks.tick() => self.look(connection, silence)?,
@@ -269,7 +272,9 @@ impl Hands<'_> {
         let Some((key, proven)) = connection.suspect() else { return };
         if trouble.may_blame_a_message() && self.suspects.blame(key, proven) {
             warn!(%key, "a batch seems to end connections and is set aside; it is tried again once a day: {trouble}");
-            connection.session.set_aside(key, &format!("three connections ended while it was alone in flight: {trouble}"));
+            connection
+                .session
+                .set_aside(key, &format!("{} connections ended while it was alone in flight: {trouble}", self.settings.patience));
         }
     }
 
@@ -281,16 +286,18 @@ impl Hands<'_> {
             self.hear(connection).await?;
         }
         connection.publish(Freight::Status, offline, monotonic())?;
-        while self.hear(connection).await? != Some(Freight::Status) {}
+        while connection.awaits_status() {
+            self.hear(connection).await?;
+        }
         connection.wire.part()?;
         while connection.wire.next().await? != Heard::Parted {}
         Ok(())
     }
 
-    /// What was acknowledged, if the next thing heard is an acknowledgement.
-    async fn hear(&self, connection: &mut Connection<'_>) -> Result<Option<Freight>, Trouble> {
+    /// Takes in the next thing heard; batches are confirmed to the last.
+    async fn hear(&self, connection: &mut Connection<'_>) -> Result<(), Trouble> {
         let heard = connection.wire.next().await?;
-        Ok(connection.take(heard, monotonic())?.map(|ack| ack.freight))
+        connection.take(heard, monotonic()).map(drop)
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) enum Trouble {
     #[error("what answers there does not speak MQTT 3.1.1 ({0}); is the port right?")]
     NotMqtt(String),
     /// The peer closed before it accepted.
-    #[error("the broker closed the connection before it accepted; is this a TLS port, or does a firewall interfere?")]
+    #[error("the broker closed the connection before it accepted; is mqtt:// or mqtts:// right for this port?")]
     ClosedEarly,
     /// The peer closed.
     #[error(

@@ -178,6 +178,12 @@ impl Window {
         keys.next().copied().filter(|_| keys.next().is_none())
     }
 
+    /// Whether a birth or goodbye waits for its acknowledgement.
+    pub(super) fn holds_status(&self) -> bool {
+        let waiting = self.sent.iter().map(|(_, sent)| sent).chain(&self.unsent);
+        waiting.into_iter().any(|message| message.freight == Freight::Status)
+    }
+
     /// Whether nothing waits for an acknowledgement.
     pub(super) fn is_empty(&self) -> bool {
         self.unsent.is_none() && self.sent.is_empty()

@@ -25,7 +25,7 @@ const fn table(polynomial: u16) -> [u16; 256] {
 
 /// 0x1021 reflected: X.25 and Kermit.
 static CCITT: [u16; 256] = table(0x8408);
-/// 0x8005 reflected: ARC.
+/// 0x8005 reflected: ARC and Modbus.
 static IBM: [u16; 256] = table(0xA001);
 
 fn crc16(table: &[u16; 256], init: u16, bytes: &[u8]) -> u16 {
@@ -53,6 +53,12 @@ pub fn crc16_arc(bytes: &[u8]) -> u16 {
     crc16(&IBM, 0, bytes)
 }
 
+/// CRC-16/MODBUS (Modbus over Serial Line V1.02, 2.5.1.2). Over a frame with its own sum, low byte first, it is 0.
+#[must_use]
+pub fn crc16_modbus(bytes: &[u8]) -> u16 {
+    crc16(&IBM, 0xFFFF, bytes)
+}
+
 /// Block check character of ISO/IEC 1155 as IEC 62056-21 uses it: longitudinal parity of seven-bit characters.
 #[must_use]
 pub fn bcc(bytes: &[u8]) -> u8 {
@@ -68,6 +74,7 @@ mod tests {
         assert_eq!(crc16_x25(b"123456789"), 0x906E);
         assert_eq!(crc16_kermit(b"123456789"), 0x2189);
         assert_eq!(crc16_arc(b"123456789"), 0xBB3D);
+        assert_eq!(crc16_modbus(b"123456789"), 0x4B37);
     }
 
     #[test]

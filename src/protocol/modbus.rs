@@ -1,11 +1,15 @@
 //! How the registers of a Modbus answer become a raw value: encodings, byte orders, bit fields.
 //!
 //! Always true here: exactly as many registers as the layout is wide are read, or nothing; digits that are none and text that is
-//! none are an error, never a guess. Deliberately absent: requests and frames (the bus has them), scaling, marks for "no value"
+//! none are an error, never a guess. Deliberately absent: requests (the bus has them), scaling, marks for "no value"
 //! (see [`crate::driver::scaling`]).
 //!
 //! The standard fixes the order of bytes within a register, high byte first (Modbus Application Protocol V1.1b3, 4.2), and says
 //! nothing about values of several registers; hence [`ByteOrder`].
+
+pub mod dialogue;
+pub mod frame;
+mod length;
 
 use std::fmt;
 

@@ -1,6 +1,7 @@
 //! Captured telegrams of real meters with the values they hold, read in place where the folder is there, and hostile bytes.
 
 mod iec62056;
+mod modbus;
 mod p1;
 mod sml;
 mod torture;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -111,13 +112,14 @@ impl Index {
         self.spots.keys().next_back().map_or(1, |last| last.saturating_add(1))
     }
 
-    /// Writes all of them into `store`, in their order, each at its position, and syncs it.
+    /// Writes those of these positions that the store lacks into it, in their order, each at its position, and syncs it. The first
+    /// `counted` of them are in its counts already.
     ///
     /// # Errors
     /// As the store gives them; calling again goes on.
-    pub(super) fn pour(&self, store: &mut Store) -> Result<usize, Trouble> {
+    pub(super) fn pour(&self, store: &mut Store, positions: Range<u64>, counted: u64) -> Result<u64, Trouble> {
         let mut poured = 0;
-        let spots: Vec<(&u64, &Spot)> = self.spots.iter().collect();
+        let spots: Vec<(&u64, &Spot)> = self.spots.range(positions).collect();
         for some in spots.chunks(AT_ONCE) {
             let mut change = store.change();
             for (position, spot) in some {
@@ -126,7 +128,12 @@ impl Index {
                     && let Some((frame, readings)) = self.frame(spot, store.counts().store)
                 {
                     poured += 1;
-                    change.put(**position, &frame, Weight { readings, bytes: frame.len() as u64 });
+                    let weight = Weight { readings, bytes: frame.len() as u64 };
+                    if poured > counted {
+                        change.put(**position, &frame, weight);
+                    } else {
+                        change.replace(**position, &frame, weight, weight);
+                    }
                 }
             }
             store.apply(change)?;

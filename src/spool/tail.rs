@@ -1,8 +1,8 @@
 //! What sled may overwrite when it opens a damaged database.
 //!
-//! Opening, sled 0.34.7 cuts its log at the first damage it finds behind the last stable point that any segment header names, zeroes
-//! what follows, and says nothing. So the segments from that point on, and those whose header cannot be read, are read into memory
-//! before it opens, and compared with what it made of them.
+//! Opening, sled 0.34.7 cuts its log at the first damage it finds behind the last stable point that any segment header names, or at
+//! the beginning of the change that this damage tore, zeroes what follows, and says nothing. So the segments from there on, and
+//! those whose header cannot be read, are read into memory before it opens, and compared with what it made of them.
 //!
 //! Always true here: files are only read, and not more than a bounded number of segments is held. Deliberately absent: any other
 //! part of sled's format.
@@ -18,6 +18,8 @@ use super::store::{Counts, SEGMENT};
 
 /// Segments held at most.
 const HELD: usize = 16;
+/// Segments that one change of the database may span: a torn change is cut off at its beginning, before the stable point.
+const BATCH: u64 = 3;
 const HEADER: usize = 20;
 /// sled stores log positions with these bits turned over.
 const TURNED: u64 = 0x7fff_ffff_ffff_ffff;
@@ -73,7 +75,7 @@ impl Tail {
 /// The segments that an opening may overwrite, the end of the log first.
 fn threatened(segments: Vec<Segment>) -> Vec<u64> {
     let stable = segments.iter().filter_map(|segment| Some(segment.log?.stable)).max().unwrap_or(0);
-    let floor = stable / SEGMENT * SEGMENT;
+    let floor = (stable / SEGMENT).saturating_sub(BATCH) * SEGMENT;
     let (sound, broken): (Vec<_>, Vec<_>) = segments.into_iter().partition(|segment| segment.log.is_some());
     let mut threatened: Vec<(u64, u64)> = sound
         .iter()

@@ -31,10 +31,12 @@ pub(super) enum Manner {
     Mute,
     /// Acknowledges the birth, answers pings, and acknowledges nothing else.
     MuteAfterBirth,
-    /// Acknowledges so many, then sends half a PUBACK and closes.
+    /// Acknowledges so many, one more on each later connection, then sends half a PUBACK and closes.
     HalfAck(usize),
     /// Reads so many bytes behind the CONNECT, then closes, in the middle of a packet.
     HalfRead(usize),
+    /// Acknowledges the first data message and closes in the same breath.
+    LastWord,
     /// CONNACK with this return code (3.2.2.3).
     Refuses(u8),
     /// Says that a session was present where none can be, then behaves.
@@ -250,7 +252,7 @@ impl Peer {
                 self.owed.push(packet);
                 return if self.owed.len() >= many { self.pay_reversed().await } else { Ok(()) };
             }
-            Manner::HalfAck(after) if self.acked >= after => {
+            Manner::HalfAck(after) if self.acked >= after + self.connection => {
                 self.socket.write_all(&[0x40, 2, 0]).await?;
                 return Err(std::io::ErrorKind::ConnectionAborted.into());
             }
@@ -260,6 +262,7 @@ impl Peer {
         match self.manner {
             Manner::Twice if data => self.again(packet).await,
             Manner::TwiceLate => self.again_later(packet).await,
+            Manner::LastWord if data => Err(std::io::ErrorKind::ConnectionAborted.into()),
             Manner::Invents(packet) => self.again(packet).await,
             Manner::Deaf => std::future::pending().await,
             _ => Ok(()),

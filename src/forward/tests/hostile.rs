@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::broker::{Broker, Manner, marks};
 use super::rig::{Rig, Shelf, brief, uplink};
 use crate::clock::monotonic;
+use crate::forward::settings::Settings;
 
 const ALL: u64 = 60;
 
@@ -25,10 +26,11 @@ async fn everything_arrives(manners: Vec<Manner>) -> Broker {
     broker
 }
 
-/// Runs one manner for a while; what was not acknowledged must still be held.
+/// Runs one manner for a while; what was not acknowledged must still be held, and offered again.
 async fn nothing_is_lost(manner: Manner, run: Duration) -> Broker {
     let broker = Broker::start(vec![manner]).await;
-    let rig = Rig::start(uplink(&[broker.port]), brief());
+    let forgiving = Settings { patience: u8::MAX, ..brief() };
+    let rig = Rig::start(uplink(&[broker.port]), forgiving);
     // Large enough that batches of several sweeps go out in several messages.
     let text = "x".repeat(700);
     (0..ALL).for_each(|mark| rig.take(mark, &text));
@@ -55,14 +57,16 @@ async fn acknowledgements_out_of_order_confirm_everything_on_one_connection() {
 }
 
 #[tokio::test]
-async fn a_broker_that_acknowledges_twice_still_gets_everything() {
-    everything_arrives(vec![Manner::Twice]).await;
+async fn a_broker_that_acknowledges_twice_loses_nothing_and_is_left_each_time() {
+    let broker = nothing_is_lost(Manner::Twice, Duration::from_millis(300)).await;
+    assert!(broker.connections() >= 2);
+    everything_arrives(vec![Manner::Twice, Manner::Twice, Manner::Honest]).await;
 }
 
 #[tokio::test]
 async fn a_second_acknowledgement_that_comes_late_confirms_no_other_batch() {
     nothing_is_lost(Manner::TwiceLate, Duration::from_millis(500)).await;
-    everything_arrives(vec![Manner::TwiceLate]).await;
+    everything_arrives(vec![Manner::TwiceLate, Manner::TwiceLate, Manner::Honest]).await;
 }
 
 #[tokio::test]
@@ -87,6 +91,18 @@ async fn a_broker_that_closes_in_the_middle_of_a_packet_loses_nothing() {
     }
     everything_arrives(vec![Manner::HalfAck(0), Manner::HalfAck(9), Manner::HalfRead(40), Manner::HalfRead(1), Manner::Honest])
         .await;
+}
+
+#[tokio::test]
+async fn an_acknowledgement_that_comes_together_with_the_end_counts() {
+    let broker = Broker::start(vec![Manner::LastWord]).await;
+    let rig = Rig::start(uplink(&[broker.port]), brief());
+    for mark in 0..10 {
+        rig.take(mark, "x");
+        rig.until_held(0).await;
+    }
+    let sent = broker.received().iter().filter(|message| message.is("data")).count();
+    assert_eq!(sent, 10, "none was sent twice");
 }
 
 #[tokio::test]
@@ -133,9 +149,8 @@ async fn a_host_that_accepts_and_says_nothing_is_left_after_the_connect_time_out
 
 #[tokio::test]
 async fn a_half_open_link_with_a_full_send_buffer_is_left_in_time() {
-    let shelf = Shelf::new();
     let large = "x".repeat(1 << 20);
-    (0..40).for_each(|mark| shelf.take(mark, &large));
+    let shelf = Shelf::new().stock(0..40, &large).await;
     let broker = Broker::start(vec![Manner::Deaf, Manner::Honest]).await;
     let start = monotonic();
     let rig = shelf.start(uplink(&[broker.port]), brief());
@@ -147,10 +162,10 @@ async fn a_half_open_link_with_a_full_send_buffer_is_left_in_time() {
 
 #[tokio::test]
 async fn a_batch_that_ends_three_connections_is_set_aside_and_the_others_arrive() {
-    let shelf = Shelf::new();
-    (0..3).for_each(|mark| shelf.take(mark, "x"));
-    shelf.take(3, "poison");
-    (4..20).for_each(|mark| shelf.take(mark, "x"));
+    // Long enough to be a batch each.
+    let long = "x".repeat(5000);
+    let poison = format!("{long} poison");
+    let shelf = Shelf::new().stock(0..3, &long).await.stock(3..4, &poison).await.stock(4..20, &long).await;
     let broker = Broker::start(vec![Manner::Chokes("poison")]).await;
     let rig = shelf.start(uplink(&[broker.port]), brief());
     let wholesome: BTreeSet<u64> = (0..20).filter(|mark| *mark != 3).collect();
@@ -163,9 +178,43 @@ async fn a_batch_that_ends_three_connections_is_set_aside_and_the_others_arrive(
 
 #[tokio::test]
 async fn a_broker_that_refuses_every_batch_for_a_while_sets_none_aside() {
-    let mut manners = vec![Manner::Chokes("sweeps"); 12];
+    let mut manners = vec![Manner::Chokes("sweeps"); 15];
     manners.push(Manner::Honest);
-    everything_arrives(manners).await;
+    let broker = Broker::start(manners).await;
+    let rig = Rig::start(uplink(&[broker.port]), brief());
+    (0..2).for_each(|mark| rig.take(mark, &"x".repeat(5000)));
+    rig.until_held(0).await;
+    assert_eq!(broker.connections(), 16);
+}
+
+/// One bad manner at random; what it does with the time and the identifiers is random, too.
+fn any_manner(random: &mut fastrand::Rng) -> Manner {
+    match random.u8(0..11) {
+        0 => Manner::Late(Duration::from_millis(random.u64(0..20))),
+        1 => Manner::Reversed(random.usize(2..25)),
+        2 => Manner::Twice,
+        3 => Manner::TwiceLate,
+        4 => Manner::Invents(random.u16(..)),
+        5 => Manner::Mute,
+        6 => Manner::MuteAfterBirth,
+        7 => Manner::HalfAck(random.usize(0..30)),
+        8 => Manner::HalfRead(random.usize(0..2000)),
+        9 => Manner::Refuses(random.u8(1..=255)),
+        _ => Manner::Slow { piece: random.usize(1..100), pause: Duration::from_millis(1) },
+    }
+}
+
+#[tokio::test]
+async fn whatever_brokers_do_in_whatever_order_everything_arrives_in_the_end() {
+    let seed = std::env::var("DISTRICTD_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    println!("seed {seed} (DISTRICTD_SEED={seed} repeats it)");
+    let mut random = fastrand::Rng::with_seed(seed);
+    for _ in 0..6 {
+        let mut manners: Vec<Manner> = (0..6).map(|_| any_manner(&mut random)).collect();
+        manners.push(Manner::Honest);
+        println!("{manners:?}");
+        everything_arrives(manners).await;
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The real mosquitto, where it is installed; a printed word where it is not.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -31,7 +32,7 @@ impl Mosquitto {
         let mut text = format!("user root\npersistence false\nallow_anonymous true\nlistener {plain} 127.0.0.1\n");
         if certificates(folder.path()) {
             let at = folder.path().display();
-            text += &format!("listener {tls} 127.0.0.1\ncertfile {at}/server.pem\nkeyfile {at}/server.key\n");
+            write!(text, "listener {tls} 127.0.0.1\ncertfile {at}/server.pem\nkeyfile {at}/server.key\n").unwrap();
         }
         std::fs::write(folder.path().join("mosquitto.conf"), text).unwrap();
         let child = spawn(&program, folder.path());
@@ -158,8 +159,7 @@ impl Subscriber {
 #[tokio::test]
 async fn the_real_broker_gets_everything_through_a_restart_and_keeps_what_is_retained() {
     let Some(mut mosquitto) = Mosquitto::start().await else { return };
-    let shelf = Shelf::new();
-    (0..50).for_each(|mark| shelf.take(mark, "x"));
+    let shelf = Shelf::new().stock(0..50, "x").await;
     let mut subscriber = Subscriber::start(mosquitto.plain).await;
     let rig = shelf.start(uplink(&[mosquitto.plain]), brief());
     (50..100).for_each(|mark| rig.take(mark, "x"));
@@ -200,6 +200,12 @@ async fn tls_works_with_the_right_ca_and_says_what_is_wrong_otherwise() {
     empty.until_trouble("holds no certificate in PEM form").await;
     let missing = Rig::start(secure("localhost", "nowhere.pem"), brief());
     missing.until_trouble("nowhere.pem cannot be read").await;
+    let mut crossed = secure("localhost", "ca.pem");
+    crossed.brokers[0].port = mosquitto.plain;
+    let crossed = Rig::start(crossed, brief());
+    crossed.until_trouble("is mqtt:// or mqtts:// right for this port").await;
+    let crossed = Rig::start(uplink(&[mosquitto.tls]), brief());
+    crossed.until_trouble("is mqtt:// or mqtts:// right for this port").await;
 
     let mut subscriber = Subscriber::start(mosquitto.plain).await;
     let right = Rig::start(secure("localhost", "ca.pem"), brief());

@@ -1,6 +1,7 @@
 //! A spool, a forwarder with short time-outs, and the oracle that compares what is held with what was acknowledged.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,9 @@ use crate::reading::{Keep, Kind, MeterSchema, Quality, SchemaContent, SchemaPoin
 use crate::spool::face::{self, Content, Spool};
 use crate::status::Board;
 
+/// What one sweep holds.
+const READINGS: u64 = 2;
+
 pub(super) fn brief() -> Settings {
     let ms = Duration::from_millis;
     Settings {
@@ -32,6 +36,7 @@ pub(super) fn brief() -> Settings {
         first_pause: ms(20),
         shortest_pause: ms(1),
         longest_pause: ms(100),
+        patience: 3,
         max_payload: 2000,
     }
 }
@@ -63,60 +68,94 @@ pub(super) struct Rig {
     pub about: watch::Sender<About>,
     meter: Arc<MeterSchema>,
     keeper: JoinHandle<()>,
-    _folder: tempfile::TempDir,
+    // Last, so that the directory outlives the database.
+    _place: Place,
 }
 
-/// The parts before the forwarder starts: what is appended here is backlog.
+/// A directory and the database in it. sled does not bear that the directory goes first, and then holds up every other database of
+/// the process.
+struct Place {
+    spool: Spool,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let spool = self.spool.clone();
+        let close = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(spool.close());
+        };
+        std::thread::spawn(close).join().unwrap();
+    }
+}
+
+/// A spool before the forwarder starts: what is stocked here is backlog of an earlier run.
 pub(super) struct Shelf {
-    pub spool: Spool,
+    place: Place,
+    stocked: u64,
     meter: Arc<MeterSchema>,
     board: Board,
-    folder: tempfile::TempDir,
 }
 
 impl Shelf {
     pub(super) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let board = Board::new();
-        let spool = model::Spool {
-            path: folder.path().join("spool"),
-            journal: folder.path().join("journal"),
-            window: Duration::from_secs(2),
-            max_size: 1 << 28,
-        };
-        let settings = face::Settings { spool, batch_age: Duration::from_millis(10), gateway: gateway(folder.path()) };
-        let spool = Spool::open(&settings, Clock::system(), board.spool()).unwrap();
-        Self { spool, meter: meter("m"), board, folder }
+        let (folder, board) = (tempfile::tempdir().unwrap(), Board::new());
+        let place = Place { spool: open(&folder, &board), folder };
+        Self { place, stocked: 0, meter: meter("m"), board }
     }
 
-    pub(super) fn take(&self, mark: u64, text: &str) {
-        self.spool.appender().append(sweep(&self.meter, mark, text));
+    /// Takes sweeps with these numbers, and ends the run that took them.
+    pub(super) async fn stock(mut self, marks: Range<u64>, text: &str) -> Self {
+        for mark in marks {
+            self.place.spool.appender().append(sweep(&self.meter, mark, text));
+            self.stocked += 1;
+            if text.len() > 100_000 {
+                self.place.spool.settle().await;
+            }
+        }
+        self.place.spool.settle().await;
+        self.place.spool.clone().close().await;
+        self.place.spool = open(&self.place.folder, &self.board);
+        let wanted = self.stocked * READINGS;
+        until("the store is open", || self.place.spool.outlet().depth().readings == wanted).await;
+        self
     }
 
     pub(super) fn start(self, uplink: model::Uplink, settings: Settings) -> Rig {
+        let Self { place, meter, board, .. } = self;
+        let (spool, folder) = (place.spool.clone(), place.folder.path());
         let (finish, stop) = (CancellationToken::new(), CancellationToken::new());
         let clock = Clock::system();
-        let about =
-            About { version: "0.0.0", run: self.spool.run(), started: clock.now(), configuration: "c".into(), degraded: false };
+        let about = About { version: "0.0.0", run: spool.run(), started: clock.now(), configuration: "c".into(), degraded: false };
         let (about, told) = watch::channel(about);
         let forward = Forward {
             uplink,
-            gateway: gateway(self.folder.path()),
-            outlet: self.spool.outlet(),
+            gateway: gateway(folder),
+            outlet: spool.outlet(),
             clock,
-            status: self.board.uplink(),
-            notebook: Notebook::open(&self.folder.path().join("notebook.json")),
+            status: board.uplink(),
+            notebook: Notebook::open(&folder.join("notebook.json")),
             about: told,
             finish: finish.clone(),
             stop: stop.clone(),
         };
         let task = tokio::spawn(Task::new(forward, settings).run());
-        let keeper = tokio::spawn({
-            let spool = self.spool.clone();
-            async move { spool.keep_time().await }
-        });
-        Rig { spool: self.spool, board: self.board, finish, stop, task, about, meter: self.meter, keeper, _folder: self.folder }
+        let keeper = spool.clone();
+        let keeper = tokio::spawn(async move { keeper.keep_time().await });
+        Rig { spool, board, finish, stop, task, about, meter, keeper, _place: place }
     }
+}
+
+fn open(folder: &tempfile::TempDir, board: &Board) -> Spool {
+    let spool = model::Spool {
+        path: folder.path().join("spool"),
+        journal: folder.path().join("journal"),
+        window: Duration::from_millis(500),
+        max_size: 1 << 28,
+    };
+    let settings = face::Settings { spool, batch_age: Duration::from_millis(10), gateway: gateway(folder.path()) };
+    Spool::open(&settings, Clock::system(), board.spool()).unwrap()
 }
 
 impl Rig {
@@ -134,29 +173,16 @@ impl Rig {
         self.stop.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(5), self.task).await;
         ended.expect("told to end now, it ends").expect("it does not panic");
+        self.spool.settle().await;
+        let held = listed(&self.spool).await;
         self.keeper.abort();
-        let session = self.spool.outlet().session();
-        let mut held = BTreeSet::new();
-        while let Some(batch) = session.backlog().or_else(|| session.live()) {
-            let Content::Sweeps(sweeps) = &batch.content else { continue };
-            for sweep in sweeps {
-                let [(_, Value::UInt(mark), _), ..] = sweep.values.as_slice() else { panic!("a foreign sweep") };
-                held.insert(*mark);
-            }
-        }
         held
     }
 
-    /// Waits until so many batches are held at most.
+    /// Waits until at most so many sweeps are held.
     pub(super) async fn until_held(&self, most: u64) {
         let outlet = self.spool.outlet();
-        let wait = async {
-            while outlet.depth().batches > most {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        let limit = Duration::from_secs(60);
-        assert!(tokio::time::timeout(limit, wait).await.is_ok(), "{} batches held after {limit:?}", outlet.depth().batches);
+        until("what was taken is acknowledged", || outlet.depth().readings <= most * READINGS).await;
     }
 
     pub(super) async fn until_trouble(&self, expected: &str) {
@@ -169,6 +195,39 @@ impl Rig {
         let waited = tokio::time::timeout(limit, wait).await;
         assert!(waited.is_ok(), "expected {expected:?}, found {:?}", self.board.snapshot().uplink.trouble);
     }
+}
+
+/// Waits until this is true.
+async fn until(what: &str, happened: impl Fn() -> bool) {
+    let wait = async {
+        while !happened() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let limit = Duration::from_secs(60);
+    assert!(tokio::time::timeout(limit, wait).await.is_ok(), "not within {limit:?}: {what}");
+}
+
+/// The numbers of all sweeps that are offered.
+async fn listed(spool: &Spool) -> BTreeSet<u64> {
+    let (outlet, mut held) = (spool.outlet(), BTreeSet::new());
+    let session = outlet.session();
+    let list = async {
+        while held.len() as u64 * READINGS < outlet.depth().readings {
+            let Some(batch) = session.backlog().or_else(|| session.live()) else {
+                session.changed().await;
+                continue;
+            };
+            let Content::Sweeps(sweeps) = &batch.content else { continue };
+            for sweep in sweeps {
+                let [(_, Value::UInt(mark), _), ..] = sweep.values.as_slice() else { panic!("a foreign sweep") };
+                held.insert(*mark);
+            }
+        }
+    };
+    // What is set aside is held and not offered.
+    let _ = tokio::time::timeout(Duration::from_secs(5), list).await;
+    held
 }
 
 fn meter(name: &str) -> Arc<MeterSchema> {

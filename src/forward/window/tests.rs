@@ -81,6 +81,24 @@ fn the_first_batch_is_alone_and_each_confirmed_one_makes_room_for_one_more() {
 }
 
 #[test]
+fn one_message_that_is_never_acknowledged_does_not_bring_an_identifier_into_use_twice() {
+    let (mut window, now) = window();
+    let (mut packet, mut handed) = (0, 0);
+    while window.admits_message() {
+        handed += 1;
+        window.hand(Freight::Schema, 10, now);
+        let id = number(&mut packet);
+        window.sent(id, now).unwrap();
+        if handed > 1 {
+            window.acked(id, now).unwrap();
+        }
+    }
+    assert_eq!(handed, IDENTIFIERS);
+    window.acked(1, now).unwrap();
+    assert!(window.admits_message());
+}
+
+#[test]
 fn silence_counts_from_the_last_progress_and_only_while_something_waits() {
     let (mut window, now) = window();
     let limit = Duration::from_secs(60);

@@ -16,7 +16,7 @@ const REMOVE_EVERY: Duration = Duration::from_secs(1);
 /// And not longer than until there are so many.
 const REMOVE_AT: usize = 256;
 /// Batches that are written between two syncs at most; opening looks back as far for what a crash left unsaid.
-pub(in crate::spool) const WRITE_AT_ONCE: usize = 256;
+pub(in crate::spool) const WRITE_AT_ONCE: usize = 128;
 /// Batches that are read ahead of the forwarder.
 const READ_AHEAD: usize = 16;
 /// Live batches that stay in memory although they stand on flash, while the forwarder is behind.
@@ -237,6 +237,35 @@ impl Core {
         self.set_counts(counts);
     }
 
+    /// How many of the positions behind `position` were deleted, going by the counts; `passed` records up to there are not known
+    /// here yet.
+    pub(in crate::spool) fn deleted_behind(&self, position: u64, passed: usize) -> u64 {
+        let counts = self.counts();
+        let in_flight = self.flight.values().filter(|flight| flight.row == Row::Backlog).map(|flight| flight.position);
+        let leaving = self.removals.keys().filter(|(row, _)| *row == Row::Backlog).map(|(_, position)| *position);
+        let ahead = self.ahead.iter().filter(|ahead| ahead.row == Row::Backlog).map(|ahead| ahead.position);
+        let stored = self.held.values().filter_map(Entry::position);
+        let apart = self.to_set_aside.iter().map(|(_, position)| *position);
+        let before = in_flight.chain(leaving).chain(ahead).chain(stored).chain(apart).filter(|at| *at <= position).count() + passed;
+        let before = before as u64;
+        let left = counts.batches.saturating_sub(counts.aside).saturating_sub(before);
+        counts.next.saturating_sub(1).saturating_sub(position).saturating_sub(left)
+    }
+
+    /// The store's counts have changed by mending.
+    pub(in crate::spool) fn recounted(&mut self, counts: Counts) {
+        let before = self.depth().readings;
+        self.set_counts(counts);
+        self.account(before, true);
+    }
+
+    /// Something is left although all was read: reading begins again.
+    pub(in crate::spool) fn look_again(&mut self) {
+        if let Some(view) = &mut self.view {
+            view.cursor = 0;
+        }
+    }
+
     /// Whether all that stands on flash should have gone: nothing unread, nothing out, nothing on its way.
     pub(in crate::spool) fn seems_drained(&self) -> bool {
         let out = self.flight.len() + self.ahead.len() + self.removals.len() + self.sums.stored;
@@ -254,10 +283,7 @@ impl Core {
     pub(in crate::spool) fn spoken_for(&self) -> Vec<u64> {
         let removals = self.removals.keys().map(|(_, position)| *position);
         let ahead = self.ahead.iter().map(|ahead| ahead.position);
-        let stored = self.held.values().filter_map(|entry| match entry.place {
-            Place::Stored(position) => Some(position),
-            _ => None,
-        });
+        let stored = self.held.values().filter_map(Entry::position);
         self.flight.values().map(|flight| flight.position).chain(removals).chain(ahead).chain(stored).collect()
     }
 
@@ -379,5 +405,12 @@ impl Core {
 impl Entry {
     fn is_waiting(&self) -> bool {
         self.place == Place::Memory
+    }
+
+    fn position(&self) -> Option<u64> {
+        match self.place {
+            Place::Stored(position) => Some(position),
+            Place::Memory | Place::Writing => None,
+        }
     }
 }

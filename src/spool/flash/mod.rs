@@ -10,6 +10,7 @@
 //! Deliberately absent: decisions about batches (`core`), and anybody waiting for this thread, except at the end.
 
 mod open;
+mod reading;
 mod room;
 
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ use crate::clock;
 use crate::reading::{Keep, Key};
 
 use super::ballast::Ballast;
-use super::core::{Plan, Reading, Removal, Written};
+use super::core::{Plan, Removal, Written};
 use super::desk::Desk;
 use super::face::{Batch, Content};
 use super::lock::Lock;
@@ -71,6 +72,10 @@ struct Flash {
     mark_next: Instant,
     /// Since when deletions wait for their sync.
     dirty: Option<Instant>,
+    /// Up to here the file was searched for what the database lost.
+    searched_to: u64,
+    /// A record that was still there when all seemed to be read.
+    looked_at: Option<u64>,
     /// Up to here only billing, events and gaps are left.
     thinned_to: u64,
     retry: Backoff,
@@ -112,6 +117,8 @@ impl Flash {
             mark: Mark::default(),
             mark_next: now,
             dirty: None,
+            searched_to: 0,
+            looked_at: None,
             thinned_to: 0,
             retry: Backoff::new(Duration::from_secs(1), Duration::from_millis(500), Duration::from_secs(60), seed),
             retry_at: now,
@@ -336,48 +343,6 @@ impl Flash {
         self.desk.report(super::core::Core::store_gone);
         std::fs::remove_dir_all(self.database())?;
         self.open()
-    }
-
-    fn read(&mut self, asked: Reading) -> Result<(), Trouble> {
-        let Some(store) = &self.store else { return Ok(()) };
-        let mut records = Vec::with_capacity(asked.count);
-        let mut at = asked.after;
-        let mut cursor = None;
-        for _ in 0..asked.count {
-            let Some((position, frame)) = store.after(asked.row, at)? else {
-                cursor = None;
-                break;
-            };
-            at = position;
-            cursor = Some(position);
-            match record::parse(&frame).and_then(|frame| frame.batch(&|id| self.shelf.get(id))) {
-                Ok(batch) => records.push((position, batch)),
-                // Kept: another release, or a schema that turns up again, may be able to read it.
-                Err(error) => warn!(position, %error, "a record on flash cannot be read here; it is kept and skipped"),
-            }
-        }
-        self.desk.read(asked, records, cursor);
-        self.check_emptiness()
-    }
-
-    /// Records that the counts name and that are nowhere were lost to damage: they are told, and counted no more.
-    fn check_emptiness(&mut self) -> Result<(), Trouble> {
-        let Some(store) = self.store.as_mut() else { return Ok(()) };
-        let counts = store.counts();
-        if counts.batches == 0 || !self.desk.report(|core| core.seems_drained()) {
-            return Ok(());
-        }
-        if store.after(Row::Backlog, 0)?.is_some() || store.after(Row::Aside, 0)?.is_some() {
-            return Ok(());
-        }
-        warn!(batches = counts.batches, readings = counts.readings, "records on flash were lost to damage; a gap tells of them");
-        let mut change = store.change();
-        change.nothing_left();
-        store.apply(change)?;
-        let left = store.counts();
-        self.desk.tell_lost(self.mark.since_ms, Some(counts.readings));
-        self.desk.report(|core| core.lost(left));
-        self.sync_deletions()
     }
 
     fn show(&mut self) {

@@ -49,7 +49,7 @@ impl Flash {
             let counts = store.counts();
             self.put_mark(counts, 0)?;
         }
-        self.thinned_to = 0;
+        (self.thinned_to, self.searched_to, self.looked_at) = (0, 0, None);
         self.reconcile(&store)?;
         self.store = Some(store);
         Ok(())
@@ -113,7 +113,7 @@ impl Flash {
             return Ok(store);
         }
         let index = self.index(&self.database(), tail, mark)?;
-        let saved = index.pour(&mut store)?;
+        let saved = index.pour(&mut store, 0..u64::MAX, 0)?;
         warn!(saved, "the database opened without its last changes; records were put back");
         Ok(store)
     }
@@ -132,7 +132,7 @@ impl Flash {
         let index = self.index(from, tail, mark)?;
         let next = index.next().max(mark.next).saturating_add(LEAP);
         let (mut store, _) = Store::open(&self.database(), random(), next)?;
-        let saved = index.pour(&mut store)?;
+        let saved = index.pour(&mut store, 0..u64::MAX, 0)?;
         self.put_mark(store.counts(), mark.lowest)?;
         info!(found = index.len(), saved, "records were saved out of the damaged database");
         self.put_away(from)?;
