@@ -419,9 +419,10 @@ impl Slaves {
         for byte in frame {
             due += self.pace.character;
             wait_until(due);
+            // Before the byte is there for anybody: what takes the processor from us while we write is not the master's haste.
+            self.quiet_since = Instant::now();
             self.port.write_all(&[byte]).unwrap();
         }
-        self.quiet_since = Instant::now();
         let mut seen = self.seen.lock().unwrap();
         seen.answers += 1;
         seen.last_answer = self.quiet_since;

@@ -9,6 +9,7 @@
 //!
 //! Deliberately absent: frames, units, and any decision what to do about what was heard.
 
+pub(super) mod holder;
 pub(super) mod serial;
 pub(super) mod tcp;
 pub(super) mod trouble;
@@ -80,6 +81,10 @@ struct Wire {
     /// How many of these the reader has been given, noise included.
     handed_on: usize,
     opening: Option<Opening>,
+    /// What was sent in this exchange.
+    sent: Vec<u8>,
+    /// How many bytes of its end are still to come back, where the adapter hears what it sends and that is dropped.
+    echo: Option<usize>,
     down: Option<String>,
 }
 
@@ -92,10 +97,20 @@ impl fmt::Debug for Link {
 impl Link {
     /// A link over an open stream whose characters take so long. `fine`: the thread belongs to this line alone, so that the last
     /// part of a silence may be slept through exactly instead of by the runtime's timer.
-    pub(super) fn new(stream: Box<dyn Stream>, character: Duration, fine: bool) -> Self {
-        let wire =
-            Wire { stream, character, fine, quiet_since: monotonic(), heard: Vec::new(), handed_on: 0, opening: None, down: None };
-        Self(Arc::new(Mutex::new(wire)))
+    /// `echoes`: the adapter hears what it sends, and that is dropped.
+    pub(super) fn new(stream: Box<dyn Stream>, character: Duration, fine: bool, echoes: bool) -> Self {
+        Self(Arc::new(Mutex::new(Wire {
+            stream,
+            character,
+            fine,
+            quiet_since: monotonic(),
+            heard: Vec::new(),
+            handed_on: 0,
+            opening: None,
+            sent: Vec::new(),
+            echo: echoes.then_some(0),
+            down: None,
+        })))
     }
 
     /// Begins an exchange: what was heard before is forgotten. Few bytes of noise before the `opening` are kept from the reader, but
@@ -104,6 +119,7 @@ impl Link {
         let mut wire = self.lock();
         wire.heard.clear();
         wire.handed_on = 0;
+        wire.sent.clear();
         wire.opening = opening;
     }
 
@@ -112,9 +128,21 @@ impl Link {
         !self.lock().heard.is_empty()
     }
 
+    /// Whether what was heard begins with what was sent: the adapter hears itself.
+    pub(super) fn has_heard_itself(&self) -> bool {
+        let wire = self.lock();
+        !wire.sent.is_empty() && wire.heard.starts_with(&wire.sent)
+    }
+
     /// Judges all bytes that came since the exchange began.
     pub(super) fn heard<T>(&self, judge: impl FnOnce(&[u8]) -> T) -> T {
         judge(&self.lock().heard)
+    }
+
+    /// Shows all bytes that were sent and that came since the exchange began.
+    pub(super) fn exchanged(&self, show: impl FnOnce(&[u8], &[u8])) {
+        let wire = self.lock();
+        show(&wire.sent, &wire.heard);
     }
 
     /// Why the wire is gone, if it is.
@@ -204,6 +232,11 @@ impl Wire {
         let mut buffer = ReadBuf::new(&mut bytes);
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
         let count = buffer.filled().len();
+        if count > 0 && self.without_echo(buffer.filled()).is_empty() {
+            // Nothing else came: not a sign of somebody who talks.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         Poll::Ready(self.noticed(read, count).map(|()| count).map_err(|_| Unsettled::Down))
     }
 
@@ -211,12 +244,25 @@ impl Wire {
         let mut bytes = [0; 512];
         let mut buffer = ReadBuf::new(&mut bytes);
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
-        self.heard.extend_from_slice(buffer.filled());
-        self.noticed(read, buffer.filled().len())?;
+        let others = self.without_echo(buffer.filled());
+        if others.is_empty() && !buffer.filled().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.heard.extend_from_slice(others);
+        self.noticed(read, others.len())?;
         if self.heard.len() > BABBLE {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the line talks without end")));
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// What is left of newly read bytes when the echo of what was sent is taken away. The first byte that differs ends the echo.
+    fn without_echo<'a>(&mut self, read: &'a [u8]) -> &'a [u8] {
+        let Some(left) = &mut self.echo else { return read };
+        let expected = self.sent.get(self.sent.len().saturating_sub(*left)..).unwrap_or_default();
+        let same = expected.iter().zip(read).take_while(|(sent, heard)| sent == heard).count();
+        *left = if same < read.len() { 0 } else { *left - same };
+        read.get(same..).unwrap_or_default()
     }
 
     /// Hands on what was heard and not yet handed on, from where the answer begins; whether there was anything.
@@ -267,6 +313,9 @@ impl AsyncWrite for Link {
             Ok(count) => {
                 let on_the_wire = wire.character * u32::try_from(*count).unwrap_or(u32::MAX);
                 wire.quiet_since = wire.quiet_since.max(monotonic()) + on_the_wire;
+                wire.sent.extend_from_slice(bytes.get(..*count).unwrap_or_default());
+                let count = *count;
+                wire.echo = wire.echo.map(|left| left + count);
             }
             Err(error) => wire.lost(&error.to_string()),
         }

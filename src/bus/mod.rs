@@ -14,6 +14,7 @@ mod report;
 mod schedule;
 mod source;
 mod task;
+pub mod trace;
 
 use std::sync::Arc;
 
@@ -38,6 +39,11 @@ pub enum Request {
         meter: Box<str>,
         /// Where the sweeps go; `Err` names the reason.
         reply: oneshot::Sender<Result<Vec<Sweep>, String>>,
+    },
+    /// Show the last exchanges on the wire, the oldest first.
+    Trace {
+        /// Where they go, between two dialogues.
+        reply: oneshot::Sender<Vec<trace::Exchange>>,
     },
 }
 

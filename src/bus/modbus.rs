@@ -10,7 +10,7 @@
 //!
 //! Deliberately absent: retries (but for a connection that the peer had closed while it was idle), and what a register means.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use tokio_modbus::client::{Client as _, Context, rtu, tcp};
@@ -23,8 +23,9 @@ use super::doubt::{Doubts, Numbers};
 use super::link::trouble::Trouble;
 use super::link::{Link, Opening, Unsettled};
 use super::source::Source;
+use super::trace::{self, Exchange, Trace};
 use crate::clock::monotonic;
-use crate::config::model::{Bus, Framing, Table};
+use crate::config::model::{Bus, Framing, Line, Table};
 use crate::driver::{Ask, Fault, Heard};
 
 /// How many canaries one request may cost: a meter that refuses some shapes still gets its turn.
@@ -45,6 +46,8 @@ pub(super) struct Counts {
     pub(super) refused: u64,
     pub(super) drained: u64,
     pub(super) opened: u64,
+    /// Exchanges that failed because the adapter heard what it sent.
+    pub(super) echoes: u64,
 }
 
 /// The one who asks on a wire.
@@ -52,6 +55,7 @@ pub(super) struct Master {
     source: Source,
     framing: Framing,
     is_network: bool,
+    echo_is_dropped: bool,
     pace: Pace,
     timeout: Duration,
     quarantine: Duration,
@@ -68,6 +72,9 @@ pub(super) struct Master {
     dirty: Option<Duration>,
     trouble: Option<Trouble>,
     counts: Counts,
+    trace: Trace,
+    /// What the moments of the trace are counted from.
+    origin: Instant,
 }
 
 struct Port {
@@ -120,6 +127,7 @@ impl Master {
             source,
             framing,
             is_network,
+            echo_is_dropped: matches!(&bus.line, Line::Serial(serial) if serial.echo_is_dropped),
             pace: Pace::of(&bus.line),
             timeout: bus.timeout,
             quarantine: bus.quarantine,
@@ -132,6 +140,8 @@ impl Master {
             dirty: None,
             trouble: None,
             counts: Counts::default(),
+            trace: Trace::default(),
+            origin: monotonic(),
         }
     }
 
@@ -147,6 +157,11 @@ impl Master {
     /// Why the wire is not there.
     pub(super) fn trouble(&self) -> Option<&Trouble> {
         self.trouble.as_ref()
+    }
+
+    /// The last exchanges, seen from now.
+    pub(super) fn trace(&self, now: Instant) -> Vec<Exchange> {
+        self.trace.seen_from(now.saturating_duration_since(self.origin))
     }
 
     /// The counts since the last call.
@@ -269,7 +284,7 @@ impl Master {
         self.port = None;
         match self.source.open().await {
             Ok(stream) => {
-                let link = Link::new(stream, self.pace.character, self.source.has_own_thread());
+                let link = Link::new(stream, self.pace.character, self.source.has_own_thread(), self.echo_is_dropped);
                 self.port = Some(Port { link, context: None, proven: false });
                 self.trouble = None;
                 self.counts.opened += 1;
@@ -295,9 +310,12 @@ impl Master {
         let opening = Opening { unit, function: function(ask.table) };
         link.begin((self.framing == Framing::Rtu).then_some(opening));
         let limits = (self.pace.first_byte(ask, self.timeout), self.pace.rest(ask, self.timeout));
+        let begun = monotonic();
         let answer = numbered.call(&link, unit, ask, limits).await;
         self.unfinished = false;
-        match self.judged(&link, unit, ask, answer) {
+        let judged = self.judged(&link, unit, ask, answer);
+        self.take_down(begun, &link, &judged);
+        match judged {
             Ok(outcome) => {
                 self.keep(numbered);
                 outcome
@@ -307,6 +325,19 @@ impl Master {
                 self.after(failure, &link, was_proven).await
             }
         }
+    }
+
+    fn take_down(&mut self, begun: Instant, link: &Link, judged: &Result<Outcome, Failure>) {
+        let outcome = match judged {
+            Ok(Outcome::Answer(_)) => trace::Outcome::Answered,
+            Ok(Outcome::Refused(code, _)) => trace::Outcome::Refused(*code),
+            Ok(Outcome::Failed(Fault::Short)) | Err(Failure::Short) => trace::Outcome::Short,
+            Err(Failure::Silence) => trace::Outcome::Silent,
+            Ok(Outcome::Closed) | Err(Failure::Down) => trace::Outcome::Down,
+            Ok(Outcome::Failed(_)) | Err(Failure::Garbage) => trace::Outcome::Garbled,
+        };
+        let (since, took) = (begun.saturating_duration_since(self.origin), monotonic().saturating_duration_since(begun));
+        link.exchanged(|sent, heard| self.trace.add(since, took, sent, heard, outcome));
     }
 
     fn keep(&mut self, context: Numbered) {
@@ -358,6 +389,7 @@ impl Master {
     /// Cleans up after a failed exchange, at the expense of the meter that was asked.
     async fn after(&mut self, failure: Failure, link: &Link, was_proven: bool) -> Outcome {
         let silent = !link.has_heard();
+        self.counts.echoes += u64::from(self.framing == Framing::Rtu && link.has_heard_itself());
         self.doubt_last();
         let fault = match failure {
             Failure::Down if !self.is_network => return Outcome::Failed(self.lost().err().unwrap_or(Fault::LineDown)),

@@ -15,6 +15,8 @@ use crate::reading::{Quality, Reason, Stamp, Sweep, Value};
 use crate::status::BusReporter;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// What is said of an adapter whose echo is not dropped.
+const ECHO: &str = "the adapter hears what it sends, and answers are lost in that; write echo = \"drop\" at this bus";
 /// The board is told of the turning loop no more often than this.
 const TURNS_EVERY: Duration = Duration::from_secs(1);
 
@@ -59,6 +61,7 @@ pub(super) struct Report {
     /// Since when the wire is down, and what was said about it.
     down: Option<(Instant, Trouble)>,
     missed: u64,
+    has_told_of_echo: bool,
 }
 
 #[derive(Debug)]
@@ -76,7 +79,7 @@ impl Report {
     pub(super) fn new(bus: &str, meters: Vec<(Box<str>, u8)>, status: BusReporter) -> Self {
         let known = |(name, unit)| Known { name, unit, logged: None, loud: false, silent_since: None };
         let meters = meters.into_iter().map(known).collect();
-        Self { bus: bus.into(), meters, status, turned: None, down: None, missed: 0 }
+        Self { bus: bus.into(), meters, status, turned: None, down: None, missed: 0, has_told_of_echo: false }
     }
 
     /// The loop turned.
@@ -120,6 +123,10 @@ impl Report {
             return;
         }
         self.missed = missed;
+        if counts.echoes > 0 && !std::mem::replace(&mut self.has_told_of_echo, true) {
+            warn!(bus = %self.bus, "{ECHO}");
+            self.status.update(|status| ECHO.clone_into(&mut status.trouble));
+        }
         self.status.update(|status| {
             status.requests += counts.requests;
             status.answers += counts.answers;

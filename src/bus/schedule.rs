@@ -32,6 +32,8 @@ const ASKED_WITHIN: Duration = Duration::from_millis(500);
 const ROUND_AFTER: Duration = Duration::from_secs(60);
 /// Upper bound of that.
 const ROUND_AFTER_MOST: Duration = Duration::from_secs(3600);
+/// A line whose meters want more than this share of all time has no moment in which nobody waits.
+const FULL: f64 = 0.9;
 /// What a dialogue is taken to cost until it was held.
 const UNKNOWN_COST: Duration = Duration::from_millis(50);
 /// Dialogues of high priority in a row while others wait.
@@ -249,11 +251,13 @@ impl Schedule {
     /// The silent meter whose probe is most overdue, if there is idle air or budget for it.
     fn probe(&mut self, now: Instant) -> Option<Grant> {
         let idle = self.idle_from(now);
+        // Where the living leave any air at all, a paid probe begins when none of them waits.
+        let is_pressed = idle == Some(Duration::ZERO) && self.wanted() < FULL;
         let due = self.duties.iter().enumerate().filter_map(|(meter, duty)| duty.probe_at().map(|at| (at, meter)));
         let (_, meter) = due.filter(|(at, _)| *at <= now).min()?;
         let duty = self.duties.get_mut(meter)?;
         let free = idle.is_none_or(|idle| idle >= duty.lost);
-        if !free && !self.budget.affords(duty.lost) {
+        if !free && (!self.budget.affords(duty.lost) || is_pressed) {
             return None;
         }
         duty.begin_probe();

@@ -268,7 +268,13 @@ impl Task {
     }
 
     fn take(&mut self, request: Request, now: Instant) {
-        let Request::ReadNow { meter, reply } = request;
+        let (meter, reply) = match request {
+            Request::ReadNow { meter, reply } => (meter, reply),
+            Request::Trace { reply } => {
+                let _ = reply.send(self.master.trace(now));
+                return;
+            }
+        };
         let found = self.memory.find(&meter);
         let refusal = match (found, self.master.trouble()) {
             (None, _) => Some(format!("no meter {meter} on this bus")),

@@ -9,8 +9,10 @@ use std::path::Path;
 use tokio_serial::{ClearBuffer, DataBits, ErrorKind, Parity, SerialPort, SerialStream, StopBits};
 use tracing::warn;
 
+use super::holder::Holder;
 use super::trouble::Trouble;
 use crate::config::model;
+use crate::host::ioctl;
 
 /// Opens and locks the port and sets it up.
 ///
@@ -24,9 +26,24 @@ pub(in crate::bus) fn open(wanted: &model::Serial) -> Result<SerialStream, Troub
         .stop_bits(if wanted.stop_bits == 2 { StopBits::Two } else { StopBits::One });
     let port = SerialStream::open(&builder).map_err(|error| sorted(wanted, &error))?;
     compare(wanted, &port)?;
+    if wanted.rs485 {
+        switch_the_sender(wanted, &port)?;
+    }
     // What was received under other settings is noise.
     port.clear(ClearBuffer::Input).map_err(|error| sorted(wanted, &error))?;
     Ok(port)
+}
+
+/// Has the kernel switch the sender. A port that knows nothing of it belongs to an adapter that does it itself.
+fn switch_the_sender(wanted: &model::Serial, port: &SerialStream) -> Result<(), Trouble> {
+    match ioctl::switch_rs485_sender(port) {
+        Ok(()) => Ok(()),
+        Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => {
+            warn!(path = %wanted.path.display(), "this port has no rs485 mode in the kernel; its adapter switches the sender itself: remove `rs485 = true`");
+            Ok(())
+        }
+        Err(error) => Err(Trouble::Settings { path: wanted.path.clone(), expected: "rs485".into(), found: error.to_string() }),
+    }
 }
 
 fn compare(wanted: &model::Serial, port: &SerialStream) -> Result<(), Trouble> {
@@ -75,7 +92,10 @@ fn sorted(wanted: &model::Serial, error: &tokio_serial::Error) -> Trouble {
     match error.kind() {
         ErrorKind::Io(std::io::ErrorKind::NotFound) => Trouble::NoDevice { path },
         ErrorKind::Io(std::io::ErrorKind::PermissionDenied) => Trouble::Permission { path },
-        ErrorKind::NoDevice => Trouble::Held { path },
+        ErrorKind::NoDevice => match Holder::of(&path) {
+            Some(holder) => Trouble::HeldBy { path, holder },
+            None => Trouble::Held { path },
+        },
         ErrorKind::Unknown if error.description.contains("Settings") => {
             Trouble::Settings { path, expected: wanted.baud.to_string(), found: error.description.clone() }
         }
@@ -127,9 +147,17 @@ mod tests {
     async fn a_port_that_another_holds_is_told_as_such_and_free_again_afterwards() {
         let (_far, path, _near) = pseudo_terminal();
         let holder = open(&wanted(&path)).unwrap();
-        assert_eq!(trouble(&path), Trouble::Held { path: path.clone() });
+        let held = trouble(&path);
+        assert!(matches!(held, Trouble::HeldBy { .. }), "{held:?}");
+        assert!(held.to_string().contains(&format!("(process {}) holds", std::process::id())), "{held}");
         drop(holder);
         assert!(open(&wanted(&path)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_adapter_that_switches_its_sender_itself_is_opened_with_rs485_all_the_same() {
+        let (_far, path, _near) = pseudo_terminal();
+        assert!(open(&model::Serial { rs485: true, ..wanted(&path) }).is_ok());
     }
 
     #[tokio::test]

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::holder::Holder;
+
 /// What is wrong with a wire as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum Trouble {
@@ -26,6 +28,14 @@ pub(crate) enum Trouble {
     Held {
         /// As configured.
         path: PathBuf,
+    },
+    /// Another process has locked the port, and which one is known.
+    #[error("{holder} holds {p}; stop it, or remove the bus", p = path.display())]
+    HeldBy {
+        /// As configured.
+        path: PathBuf,
+        /// Name and number of the process.
+        holder: Holder,
     },
     /// The file is no serial port.
     #[error("{p} is no serial port; check the path", p = path.display())]

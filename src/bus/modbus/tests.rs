@@ -9,6 +9,7 @@ use super::hostile::{Manner, Seen, Slave, value};
 use super::*;
 use crate::bus::answer::function;
 use crate::bus::link::scripted::{Ports, perform, pseudo_terminal};
+use crate::bus::trace::Outcome as Became;
 use crate::config::model::{Line, Parity, Serial, Tcp};
 
 const TIMEOUT: Duration = Duration::from_millis(5);
@@ -105,11 +106,13 @@ async fn hostile_script(manner: Manner, requests: u64, seed: u64) -> Account {
     }
 }
 
+/// A million requests with DISTRICTD_FULL in the environment.
 #[tokio::test(start_paused = true)]
 async fn a_hostile_slave_never_makes_a_wrong_value() {
     let manner = Manner { in_order: false, repeat_within: Duration::from_millis(3), ..hostile(Framing::Rtu) };
-    let account = hostile_script(manner, 20_000, fastrand::u64(..)).await;
-    assert_nothing_wrong(account, 20_000);
+    let requests = if std::env::var_os("DISTRICTD_FULL").is_some() { 1_000_000 } else { 20_000 };
+    let account = hostile_script(manner, requests, fastrand::u64(..)).await;
+    assert_nothing_wrong(account, requests);
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,6 +225,69 @@ async fn a_floating_line_at_the_turn_round_does_not_hide_the_answer() {
         << 00 FF
         << 01 04 02 00 05 crc";
     scripted(script, async |master| assert_eq!(read(master, 1).await, Heard::Words(vec![5]))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_echo_of_a_request_is_dropped_and_the_answer_is_not() {
+    let script = "
+        >> 01 04 00 07 00 01 crc
+        << 01 04 00 07
+        << 00 01 80 0B 01 04 02
+        << 00 05 79 33
+        >> 01 04 00 07 00 01 crc
+        << 01 04 00 07 00 01 crc    an echo alone is silence
+        .. 40ms";
+    let ports = Ports::new(Framing::Rtu, false);
+    let mut wire = ports.next();
+    let Line::Serial(line) = serial("script".as_ref(), 9600) else { unreachable!() };
+    let line = Line::Serial(Serial { echo_is_dropped: true, ..line });
+    let mut master = Master::new(&bus(line), Source::Scripted(ports));
+    master.open().await.unwrap();
+    master.prepare().await.unwrap();
+    let asking = async {
+        assert_eq!(read(&mut master, 1).await, Heard::Words(vec![5]));
+        assert_eq!(read(&mut master, 1).await, Heard::Fault(Fault::Silent));
+        assert_eq!(master.take_counts().echoes, 0);
+    };
+    tokio::join!(asking, perform(script, &mut wire));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_echo_that_nobody_drops_is_noticed() {
+    let script = "
+        >> 01 04 00 07 00 01 crc
+        << 01 04 00 07 00 01 crc
+        << 01 04 02 00 05 crc";
+    scripted(script, async |master| {
+        assert_eq!(read(master, 1).await, Heard::Fault(Fault::Garbled));
+        assert_eq!(master.take_counts().echoes, 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_trace_shows_what_was_sent_and_heard_and_what_became_of_it() {
+    let script = "
+        >> 01 04 00 07 00 01 crc
+        << 01 04 02 00 05 crc
+        >> 01 04 00 07 00 01 crc
+        << 01 84 02 crc
+        >> 01 04 00 07 00 01 crc
+        << 02 04 02 00 05 crc
+        >> 01 04 00 07 00 02 crc
+        .. 90ms";
+    scripted(script, async |master| {
+        for count in [1, 1, 1, 2] {
+            read(master, count).await;
+        }
+        let trace = master.trace(monotonic());
+        let outcomes: Vec<_> = trace.iter().map(|exchange| exchange.outcome).collect();
+        assert_eq!(outcomes, [Became::Answered, Became::Refused(2), Became::Garbled, Became::Silent]);
+        assert_eq!(trace[0].sent[..6], [1, 4, 0, 7, 0, 1]);
+        assert_eq!(trace[0].heard[..5], [1, 4, 2, 0, 5]);
+        assert!(trace[3].heard.is_empty() && trace[3].took >= TIMEOUT && trace[0].ago > trace[3].ago);
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -296,6 +296,28 @@ fn when_the_wall_clock_is_set_an_aligned_meter_follows_and_a_drift_of_millisecon
     assert_eq!(late[late.len() - 2..], [ms(42_000), ms(52_000)], "{late:?}");
 }
 
+#[test]
+fn two_hours_of_a_mixed_line_below_four_fifths_miss_no_deadline() {
+    for seed in 0..5 {
+        // As at 9600, 19200 and 115200 baud: 40 registers with 20 ms to think.
+        let mut meters = vec![living(ms(1_500), ms(135)); 5];
+        meters.extend(vec![Sim { slow: Some(ms(60_000)), ..living(ms(2_000), ms(77)) }; 4]);
+        meters.extend(vec![living(ms(1_000), ms(32)); 3]);
+        meters.push(Sim { is_urgent: true, ..living(ms(1_000), ms(32)) });
+        meters.extend(vec![dead(ms(1_000)); 2]);
+        let mut line = Line::new(meters, seed);
+        // At first nobody knows which meters are dead, and finding out costs two time-outs.
+        line.run(ms(10_000));
+        let missed = line.schedule.missed();
+        assert!(missed <= 12, "seed {seed}: {missed} missed at the start");
+        line.run(ms(7_190_000));
+        let load = line.busy.as_secs_f64() / 7_200.0;
+        assert!((0.7..0.8).contains(&load), "seed {seed}: load {load}");
+        assert_eq!(line.schedule.missed(), missed, "seed {seed}");
+        assert!(line.meters[12].polls.len() >= 7_197, "seed {seed}: {} polls", line.meters[12].polls.len());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     /// Without preemption a dialogue may hold up others by its whole length, so no dialogue here is longer than a fifth of the
