@@ -28,6 +28,7 @@ mod healthy;
 mod noisy_line;
 mod outage;
 mod profiles;
+mod questions;
 mod readme;
 mod scene;
 mod shutdown;
