@@ -133,7 +133,8 @@ fn letter_or_number(text: &str) -> Result<u8, NotObis> {
 }
 
 impl fmt::Display for Obis {
-    /// The groups that are there. Without A and B the letters C, F, L and P stand for 96 to 99, as meters of the reduced form write.
+    /// The groups that are there. Without A and B, or alone, the letters C, F, L and P stand for 96 to 99, as meters of the reduced form
+    /// write; a number alone would be no code.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.a, self.b) {
             (Some(a), Some(b)) => write!(f, "{a}-{b}:")?,
@@ -142,7 +143,7 @@ impl fmt::Display for Obis {
             (None, None) => {}
         }
         let letter = LETTERS.iter().find(|(_, value)| *value == self.c).map(|(letter, _)| *letter);
-        if let Some(letter) = letter.filter(|_| self.b.is_none() && self.a.is_none()) {
+        if let Some(letter) = letter.filter(|_| self.d.is_none() || self.b.is_none() && self.a.is_none()) {
             self.fmt_reduced(f, letter)?;
         } else {
             write!(f, "{}", self.c)?;

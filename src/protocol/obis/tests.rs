@@ -187,3 +187,11 @@ fn a_serial_number_keeps_its_leading_zeros_and_a_count_is_a_number() {
     }
     assert_eq!(code("9.20").nature(Medium::Heat), Nature::Text);
 }
+
+#[test]
+fn a_letter_alone_prints_as_something_that_is_read_as_the_same() {
+    for text in ["1:L", "1-0:P", "F", "0:C*1"] {
+        let code: Obis = text.parse().unwrap();
+        assert_eq!(code.to_string().parse(), Ok(code), "{text} prints as {code}");
+    }
+}
