@@ -221,7 +221,7 @@ fn answer_all(mut stream: TcpStream) {
     stream.set_nodelay(true).unwrap();
     let mut request = [0; 12];
     while stream.read_exact(&mut request).is_ok() {
-        let data = u8::try_from(2 * REGISTERS).unwrap();
+        let data = 2 * request[11];
         let mut answer = vec![request[0], request[1], 0, 0, 0, data + 3, request[6], request[7], data];
         answer.resize(answer.len() + usize::from(data), 0x42);
         if stream.write_all(&answer).is_err() {
