@@ -9,6 +9,11 @@
     clippy::expect_used,
     clippy::print_stdout,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::cast_precision_loss,
+    clippy::unnecessary_debug_formatting,
+    clippy::format_collect,
     reason = "a bench that cannot go on should stop and say where; its figures are its output"
 )]
 
