@@ -9,6 +9,11 @@
     clippy::expect_used,
     clippy::print_stdout,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::cast_precision_loss,
+    clippy::unnecessary_debug_formatting,
+    clippy::format_collect,
     reason = "a bench that cannot go on should stop and say where; its figures are its output"
 )]
 
@@ -17,7 +22,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -175,6 +180,14 @@ fn one_bus(window: Duration) -> f64 {
     let (begun, before) = (Instant::now(), running.count.sweeps());
     thread::sleep(window);
     let rate = f64::from(running.count.sweeps() - before) / begun.elapsed().as_secs_f64();
+    let buses = running.board.snapshot().buses;
+    let line = &buses["line"];
+    if line.requests > line.answers + 1 || line.opened > 1 {
+        println!(
+            "  of {} requests {} timed out and {} were garbled; {} connections: {}",
+            line.requests, line.timeouts, line.garbled, line.opened, line.trouble
+        );
+    }
     running.end();
     rate
 }
@@ -201,19 +214,25 @@ fn serve() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.set_nodelay(true).unwrap();
-        let mut request = [0; 12];
-        while stream.read_exact(&mut request).is_ok() {
-            let data = u8::try_from(2 * REGISTERS).unwrap();
-            let mut answer = vec![request[0], request[1], 0, 0, 0, data + 3, request[6], request[7], data];
-            answer.resize(answer.len() + usize::from(data), 0x42);
-            if stream.write_all(&answer).is_err() {
-                return;
-            }
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            thread::spawn(move || answer_all(stream));
         }
     });
     port
+}
+
+fn answer_all(mut stream: TcpStream) {
+    stream.set_nodelay(true).unwrap();
+    let mut request = [0; 12];
+    while stream.read_exact(&mut request).is_ok() {
+        let data = 2 * request[11];
+        let mut answer = vec![request[0], request[1], 0, 0, 0, data + 3, request[6], request[7], data];
+        answer.resize(answer.len() + usize::from(data), 0x42);
+        if stream.write_all(&answer).is_err() {
+            return;
+        }
+    }
 }
 
 /// Counts what is appended and forgets it.
@@ -236,6 +255,7 @@ impl Count {
 /// A bus on a thread of its own, as the daemon runs serial lines.
 struct Running {
     count: Arc<Count>,
+    board: Board,
     stop: CancellationToken,
     thread: thread::JoinHandle<()>,
 }
@@ -243,6 +263,8 @@ struct Running {
 impl Running {
     fn start(line: &str, units: std::ops::RangeInclusive<u8>) -> Self {
         let (count, stop, model) = (Arc::new(Count::default()), CancellationToken::new(), configured(line, units, None));
+        let board = Board::new();
+        let status = board.bus("line");
         let (append, ends) = (Arc::clone(&count) as Arc<dyn Append>, stop.clone());
         let thread = thread::spawn(move || {
             let folder = tempfile::tempdir().unwrap();
@@ -251,14 +273,14 @@ impl Running {
                 model: Arc::new(model),
                 append,
                 clock: Clock::system(),
-                status: Board::new().bus("line"),
+                status,
                 notebook: Notebook::open(&folder.path().join("notebook")),
                 inbox,
                 stop: ends,
             };
             tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(bus.run());
         });
-        Self { count, stop, thread }
+        Self { count, board, stop, thread }
     }
 
     fn end(self) {

@@ -16,6 +16,9 @@ use crate::reading::Stamp;
 /// Between the refusals of one meter in the notebook.
 const BETWEEN: &str = "; ";
 
+/// A request is never taken for cheaper than this part of what the line makes of it.
+const LEAST_SHARE: u32 = 10;
+
 /// Requests of one dialogue and what they took together.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Took {
@@ -111,7 +114,8 @@ impl Memory {
     pub(super) fn price(&mut self, meter: usize, took: Took) {
         let Some(known) = self.meters.get_mut(meter) else { return };
         let Some(each) = took.all.saturating_sub(took.per_register).checked_div(took.requests) else { return };
-        known.per_request = (known.per_request * 7 + each) / 8;
+        // A device on the same machine may seem to answer for nothing; many small requests still cost more than one.
+        known.per_request = ((known.per_request * 7 + each) / 8).max(self.line.per_request / LEAST_SHARE);
         known.poller.price(LineCost { per_request: known.per_request, ..self.line });
     }
 }

@@ -1,7 +1,7 @@
 //! What people ask of a running daemon: a socket in the run directory, one line of JSON each way.
 //!
 //! Always true here: only root and the daemon's own group may ask; a question never grants a wire, it goes into the inbox of a bus
-//! and the scheduler answers; at most [`GUESTS`] ask at a time and each has [`PATIENCE`]. Deliberately absent: changes of any kind.
+//! and the scheduler answers; at most four ask at a time and each has a minute. Deliberately absent: changes of any kind.
 
 mod wires;
 

@@ -15,11 +15,12 @@ pub fn clock_is_synchronised() -> bool {
 }
 
 /// Has the kernel switch the sender of an RS-485 port by RTS (linux/serial.h, TIOCSRS485). Delays and polarity stay as the device
-/// tree set them; where it set no polarity, RTS is on while sending.
+/// tree set them; where it set no polarity, RTS is on while sending. `false` where the port has no such mode, as with adapters that
+/// switch by themselves.
 ///
 /// # Errors
-/// As ioctl(2) gives them: ENOTTY where the port has no such mode, as with adapters that switch by themselves.
-pub fn switch_rs485_sender(port: &impl std::os::fd::AsRawFd) -> std::io::Result<()> {
+/// As ioctl(2) gives them.
+pub fn switch_rs485_sender(port: &impl std::os::fd::AsRawFd) -> std::io::Result<bool> {
     /// `struct serial_rs485`: flags, two delays, and room for more.
     #[repr(C)]
     struct Rs485 {
@@ -32,7 +33,8 @@ pub fn switch_rs485_sender(port: &impl std::os::fd::AsRawFd) -> std::io::Result<
     let mut mode = Rs485 { flags: 0, others: [0; 7] };
     // SAFETY: the port is open for the length of the call, and the kernel writes at most the 32 bytes of our own struct.
     if unsafe { libc::ioctl(port.as_raw_fd(), libc::TIOCGRS485, &raw mut mode) } != 0 {
-        return Err(std::io::Error::last_os_error());
+        let error = std::io::Error::last_os_error();
+        return if error.raw_os_error() == Some(libc::ENOTTY) { Ok(false) } else { Err(error) };
     }
     mode.flags |= ENABLED;
     if mode.flags & (RTS_ON_SEND | RTS_AFTER_SEND) == 0 {
@@ -42,7 +44,7 @@ pub fn switch_rs485_sender(port: &impl std::os::fd::AsRawFd) -> std::io::Result<
     if unsafe { libc::ioctl(port.as_raw_fd(), libc::TIOCSRS485, &raw mut mode) } != 0 {
         return Err(std::io::Error::last_os_error());
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Has the kernel ask a silent TCP peer after a minute, and again every 15 s, whether it is still there (tcp(7)); three questions

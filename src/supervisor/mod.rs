@@ -1,7 +1,7 @@
 //! Builds the tree of tasks, keeps it running, and takes it down in order.
 //!
 //! Always true here: the locks of the spool are taken before any port or broker is opened; at the end buses stop first, then the
-//! spool settles, then the forwarder waits for acks, all within [`Patience`]; the death of the forwarder or of the spool ends the
+//! spool settles, then the forwarder waits for acks, all within the time that the unit gives; the death of the forwarder or of the spool ends the
 //! process, a panic of a bus restarts that bus alone. Deliberately absent: readings, and the exit itself.
 
 mod keeper;

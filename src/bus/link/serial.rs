@@ -37,8 +37,8 @@ pub(in crate::bus) fn open(wanted: &model::Serial) -> Result<SerialStream, Troub
 /// Has the kernel switch the sender. A port that knows nothing of it belongs to an adapter that does it itself.
 fn switch_the_sender(wanted: &model::Serial, port: &SerialStream) -> Result<(), Trouble> {
     match ioctl::switch_rs485_sender(port) {
-        Ok(()) => Ok(()),
-        Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => {
+        Ok(true) => Ok(()),
+        Ok(false) => {
             warn!(path = %wanted.path.display(), "this port has no rs485 mode in the kernel; its adapter switches the sender itself: remove `rs485 = true`");
             Ok(())
         }
