@@ -19,6 +19,7 @@ mod flash;
 mod frames;
 mod journal;
 mod lock;
+mod log;
 mod mark;
 mod record;
 mod replay;
@@ -26,7 +27,6 @@ mod retention;
 mod salvage;
 mod schemas;
 mod store;
-mod tail;
 
 /// Sixty-four bits from the kernel, never zero.
 fn random_bits() -> u64 {

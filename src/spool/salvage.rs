@@ -10,9 +10,9 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use super::log::Tail;
 use super::record::{self, HEAD};
 use super::store::{Row, Store, Trouble, Weight};
-use super::tail::Tail;
 
 /// Bytes read at once, and the longest frame that is found.
 const PIECE: usize = 1 << 20;
@@ -99,6 +99,13 @@ impl Index {
     /// How many were found.
     pub(super) fn len(&self) -> usize {
         self.spots.len()
+    }
+
+    /// Leaves out what was deleted.
+    pub(super) fn forget(&mut self, deleted: &[u64]) {
+        for position in deleted {
+            self.spots.remove(position);
+        }
     }
 
     /// Whether there is a frame at every position from `lowest` on, up to below `next` at least.

@@ -21,7 +21,7 @@ const COUNTS: &[u8] = b"z";
 /// What the counts begin with, so that the raw file can be searched for them.
 const COUNTS_MAGIC: [u8; 4] = [0xd7, b'C', b'n', 0x9c];
 const COUNTS_VERSION: u8 = 1;
-/// Bytes of a segment of sled's log: its default, stated because [`super::tail`] reads them.
+/// Bytes of a segment of sled's log: its default, stated because [`super::log`] reads them.
 pub(super) const SEGMENT: u64 = 512 << 10;
 
 /// Why the store did not do as it was told, sorted by what to do next.

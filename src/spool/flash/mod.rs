@@ -39,6 +39,8 @@ use super::store::{Counts, Row, Store, Trouble, Weight};
 const SYNC_EVERY: Duration = Duration::from_secs(60);
 /// An empty database whose files are larger than this is replaced by a new one.
 const LARGE: u64 = 8 << 20;
+/// A database that fails twice within this time is given up as damaged.
+const STRIKES_WITHIN: Duration = Duration::from_secs(3600);
 /// How often the ballast is tried again.
 const BALLAST_EVERY: Duration = Duration::from_secs(10);
 
@@ -72,6 +74,12 @@ struct Flash {
     mark_next: Instant,
     /// Since when deletions wait for their sync.
     dirty: Option<Instant>,
+    /// Positions deleted since the mark was written; salvage must not bring them back.
+    deleted: Vec<u64>,
+    /// When the open database last turned out to be damaged.
+    struck: Option<Instant>,
+    /// It did so again: it is not to be opened any more.
+    condemned: bool,
     /// Up to here the file was searched for what the database lost.
     searched_to: u64,
     /// A record that was still there when all seemed to be read.
@@ -117,6 +125,9 @@ impl Flash {
             mark: Mark::default(),
             mark_next: now,
             dirty: None,
+            deleted: Vec::new(),
+            struck: None,
+            condemned: false,
             searched_to: 0,
             looked_at: None,
             thinned_to: 0,
@@ -194,6 +205,7 @@ impl Flash {
     fn close_for(&mut self, trouble: &Trouble) {
         if let Some(store) = self.store.take() {
             store.close();
+            self.strike(trouble);
         }
         self.desk.report(super::core::Core::store_gone);
         self.desk.trouble(&format!("{}: {trouble}", self.directory.display()));
@@ -204,6 +216,15 @@ impl Flash {
         }
         let pause = self.retry.next_delay();
         self.retry_at = clock::monotonic() + if again_at_once { Duration::ZERO } else { pause };
+    }
+
+    /// Opening again may help once. A database that then fails again is salvaged.
+    fn strike(&mut self, trouble: &Trouble) {
+        if matches!(trouble, Trouble::Damaged(_)) {
+            let now = clock::monotonic();
+            self.condemned = self.struck.is_some_and(|struck| now < struck + STRIKES_WITHIN);
+            self.struck = Some(now);
+        }
     }
 
     fn perform(&mut self, plan: Plan) -> Result<(), Trouble> {
@@ -219,6 +240,7 @@ impl Flash {
         let mut change = store.change();
         for ((row, position), removal) in removals {
             change.remove(*row, *position, removal.weight);
+            self.deleted.push(*position);
         }
         store.apply(change)?;
         store.flush()?;
@@ -325,6 +347,7 @@ impl Flash {
             [store.after(Row::Backlog, 0)?, store.after(Row::Aside, 0)?].into_iter().flatten().map(|(position, _)| position);
         let lowest = lowest.min().unwrap_or(counts.next);
         self.put_mark(counts, lowest)?;
+        self.deleted.clear();
         self.dirty = None;
         self.desk.deletions_synced(waiting);
         if counts.batches == 0 { self.begin_anew() } else { Ok(()) }

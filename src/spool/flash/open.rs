@@ -10,13 +10,13 @@ use crate::clock;
 
 use super::super::core::{Opened, WRITE_AT_ONCE};
 use super::super::lock::{self, NotLocked};
+use super::super::log::{self, Tail};
 use super::super::mark::Mark;
 use super::super::record;
 use super::super::replay::Gone;
 use super::super::salvage::Index;
 use super::super::schemas::Shelf;
 use super::super::store::{Row, Store, Trouble, Weight};
-use super::super::tail::Tail;
 use super::Flash;
 
 /// Positions are continued this far above the last one that is known for sure, when the database cannot tell.
@@ -69,11 +69,21 @@ impl Flash {
         let mark = mark.unwrap_or_default();
         let unfinished = self.directory.join(SALVAGING);
         let mut tail = Tail::default();
+        if std::mem::take(&mut self.condemned) {
+            warn!("the database failed again after it was opened anew; it is moved aside, and what can be read of it is saved");
+            fs::rename(self.database(), &unfinished)?;
+        }
         if !unfinished.exists() {
+            let mut damage = None;
             if mark.held {
                 tail = Tail::read(&self.database())?;
+                damage = log::check(&self.database())?;
             }
-            match self.open_sound(mark)? {
+            let opened = match damage {
+                Some(damage) => Err(damage),
+                None => self.open_sound(mark)?,
+            };
+            match opened {
                 Ok(store) => return self.mend(store, &tail, mark),
                 Err(why) => {
                     warn!(why, "the database is damaged; it is moved aside, and what can be read of it is saved");
@@ -125,6 +135,7 @@ impl Flash {
         if !index.is_whole(mark.lowest.max(1), mark.next) {
             self.desk.tell_lost(mark.since_ms, None);
         }
+        index.forget(&self.deleted);
         Ok(index)
     }
 

@@ -53,7 +53,8 @@ impl Flash {
             return Ok(false);
         }
         self.searched_to = before - 1;
-        let index = Index::scan(&self.database(), after + 1)?;
+        let mut index = Index::scan(&self.database(), after + 1)?;
+        index.forget(&self.deleted);
         let Some(store) = self.store.as_mut() else { return Ok(false) };
         let saved = index.pour(store, after + 1..before, lost)?;
         warn!(lost, saved, "the database has lost records to damage; some were put back from its raw file");
