@@ -21,6 +21,7 @@ mod journal;
 mod lock;
 mod log;
 mod mark;
+mod places;
 mod record;
 mod replay;
 mod retention;

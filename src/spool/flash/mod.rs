@@ -149,6 +149,13 @@ impl Flash {
     /// Does all that is due; says when to come again of its own accord.
     fn turn(&mut self) -> Option<Instant> {
         let now = clock::monotonic();
+        if self.desk.wants_reopening()
+            && let Some(store) = self.store.take()
+        {
+            store.close();
+            self.desk.report(super::core::Core::store_gone);
+            self.retry_at = now;
+        }
         if self.store.is_none() && now >= self.retry_at {
             let opened = self.open();
             self.judge(opened);

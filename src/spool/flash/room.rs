@@ -23,7 +23,7 @@ struct Victims {
 impl Flash {
     /// Gives up the oldest records until `incoming` bytes fit.
     pub(super) fn make_room(&mut self, incoming: u64) -> Result<(), Trouble> {
-        let limit = retention::live_limit(self.max_size);
+        let limit = retention::live_limit(self.max_size, super::open::size_of(&self.directory));
         loop {
             let Some(store) = &self.store else { return Ok(()) };
             let above = (store.counts().bytes + incoming).saturating_sub(limit);
