@@ -45,6 +45,8 @@ struct Spot {
 pub(super) struct Index {
     files: Vec<PathBuf>,
     spots: BTreeMap<u64, Spot>,
+    /// Positions that were left out on purpose.
+    forgotten: u64,
 }
 
 impl Index {
@@ -105,13 +107,14 @@ impl Index {
     pub(super) fn forget(&mut self, deleted: &[u64]) {
         for position in deleted {
             self.spots.remove(position);
+            self.forgotten += 1;
         }
     }
 
     /// Whether there is a frame at every position from `lowest` on, up to below `next` at least.
     pub(super) fn is_whole(&self, lowest: u64, next: u64) -> bool {
         let span = self.next().max(next).saturating_sub(lowest);
-        self.spots.range(lowest..).count() as u64 == span
+        self.spots.range(lowest..).count() as u64 + self.forgotten >= span
     }
 
     /// A position above all that were found.

@@ -204,7 +204,10 @@ impl Flash {
                 }
             }
             Ok(()) => {}
-            Err(trouble) => self.close_for(&trouble),
+            Err(trouble) => {
+                let trouble = self.believed(trouble);
+                self.close_for(&trouble);
+            }
         }
     }
 
@@ -223,6 +226,14 @@ impl Flash {
         }
         let pause = self.retry.next_delay();
         self.retry_at = clock::monotonic() + if again_at_once { Duration::ZERO } else { pause };
+    }
+
+    /// sled answers a full file system with a panic as readily as damage: then nothing is damaged, and nothing is to be moved.
+    fn believed(&self, trouble: Trouble) -> Trouble {
+        match trouble {
+            Trouble::Damaged(_) if self.ballast.is_starved() => Trouble::Full,
+            other => other,
+        }
     }
 
     /// Opening again may help once. A database that then fails again is salvaged.

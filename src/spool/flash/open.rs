@@ -85,6 +85,7 @@ impl Flash {
             };
             match opened {
                 Ok(store) => return self.mend(store, &tail, mark),
+                Err(_) if self.ballast.is_starved() => return Err(Trouble::Full),
                 Err(why) => {
                     warn!(why, "the database is damaged; it is moved aside, and what can be read of it is saved");
                     fs::rename(self.database(), &unfinished)?;
@@ -124,17 +125,33 @@ impl Flash {
         }
         let index = self.index(&self.database(), tail, mark)?;
         let saved = index.pour(&mut store, 0..u64::MAX, 0)?;
+        self.tell_missing(&index, mark);
         warn!(saved, "the database opened without its last changes; records were put back");
         Ok(store)
     }
 
-    /// All frames that can be read, told of where some are missing.
-    fn index(&self, database: &Path, tail: &Tail, mark: Mark) -> Result<Index, Trouble> {
-        let mut index = Index::scan(database, mark.lowest)?;
-        index.add(tail, mark.lowest);
+    /// Salvage begins anew when there is room: what it has written so far, and what lies aside, gives way.
+    fn make_way(&self, trouble: &Trouble) -> io::Result<()> {
+        if !matches!(trouble, Trouble::Full) && !self.ballast.is_starved() {
+            return Ok(());
+        }
+        for (_, path) in damaged(&self.directory) {
+            fs::remove_dir_all(path)?;
+        }
+        fs::remove_dir_all(self.database())
+    }
+
+    /// Tells of what could not be read; only once all the rest is safe, so that trying again does not tell it again.
+    fn tell_missing(&self, index: &Index, mark: Mark) {
         if !index.is_whole(mark.lowest.max(1), mark.next) {
             self.desk.tell_lost(mark.since_ms, None);
         }
+    }
+
+    /// All frames that can be read.
+    fn index(&self, database: &Path, tail: &Tail, mark: Mark) -> Result<Index, Trouble> {
+        let mut index = Index::scan(database, mark.lowest)?;
+        index.add(tail, mark.lowest);
         index.forget(&self.deleted);
         Ok(index)
     }
@@ -143,7 +160,15 @@ impl Flash {
         let index = self.index(from, tail, mark)?;
         let next = index.next().max(mark.next).saturating_add(LEAP);
         let (mut store, _) = Store::open(&self.database(), random(), next)?;
-        let saved = index.pour(&mut store, 0..u64::MAX, 0)?;
+        let saved = match index.pour(&mut store, 0..u64::MAX, 0) {
+            Ok(saved) => saved,
+            Err(trouble) => {
+                store.close();
+                self.make_way(&trouble)?;
+                return Err(trouble);
+            }
+        };
+        self.tell_missing(&index, mark);
         self.put_mark(store.counts(), mark.lowest)?;
         info!(found = index.len(), saved, "records were saved out of the damaged database");
         self.put_away(from)?;

@@ -83,6 +83,7 @@ impl Flash {
         let mut readings = 0;
         for (position, weight) in &victims.records {
             change.remove(Row::Backlog, *position, *weight);
+            self.deleted.push(*position);
             readings += weight.readings;
         }
         let mut told: Vec<(Key, u64, Weight)> = Vec::new();

@@ -88,3 +88,11 @@ async fn a_database_cut_short_is_told_and_brings_out_nothing_wrong() {
         assert!(length < 10_000 || came.len() > 30, "{} of 200 were saved, cut at {length}", came.len());
     }
 }
+
+#[tokio::test]
+async fn salvage_brings_back_neither_what_was_given_up_nor_what_was_deleted() {
+    let mut index = crate::spool::salvage::Index::default();
+    assert!(!index.is_whole(1, 4));
+    index.forget(&[1, 2, 3]);
+    assert!(index.is_whole(1, 4), "what was deleted is not missing");
+}
