@@ -306,7 +306,9 @@ impl Store {
     }
 
     /// Closes the database, whatever state it is in.
-    pub(super) fn close(self) {}
+    pub(super) fn close(self) {
+        drop(self);
+    }
 }
 
 /// sled flushes when it is dropped, may panic over that, and after a failed write may wait for ever for a write that never comes:

@@ -13,6 +13,7 @@ mod open;
 mod reading;
 mod room;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -74,6 +75,8 @@ struct Flash {
     mark_next: Instant,
     /// Since when deletions wait for their sync.
     dirty: Option<Instant>,
+    /// The next position after the last sync of this run; 0 before the first.
+    synced_to: u64,
     /// Positions deleted since the mark was written; salvage must not bring them back.
     deleted: Vec<u64>,
     /// When the open database last turned out to be damaged.
@@ -82,6 +85,8 @@ struct Flash {
     condemned: bool,
     /// Up to here the file was searched for what the database lost.
     searched_to: u64,
+    /// Records that cannot be read here, since the database was opened.
+    skipped: BTreeSet<u64>,
     /// A record that was still there when all seemed to be read.
     looked_at: Option<u64>,
     /// Up to here only billing, events and gaps are left.
@@ -125,10 +130,12 @@ impl Flash {
             mark: Mark::default(),
             mark_next: now,
             dirty: None,
+            synced_to: 0,
             deleted: Vec::new(),
             struck: None,
             condemned: false,
             searched_to: 0,
+            skipped: BTreeSet::new(),
             looked_at: None,
             thinned_to: 0,
             retry: Backoff::new(Duration::from_secs(1), Duration::from_millis(500), Duration::from_secs(60), seed),
@@ -328,6 +335,7 @@ impl Flash {
         store.apply(change)?;
         store.sync()?;
         let (counts, first) = (store.counts(), written.first().map_or(0, |(written, _)| written.position));
+        self.synced_to = counts.next;
         if !self.mark.held {
             self.put_mark(counts, first)?;
         } else if clock::monotonic() >= self.mark_next {

@@ -50,6 +50,7 @@ impl Flash {
             self.put_mark(counts, 0)?;
         }
         (self.thinned_to, self.searched_to, self.looked_at) = (0, 0, None);
+        self.skipped.clear();
         self.reconcile(&store)?;
         self.store = Some(store);
         Ok(())
@@ -124,7 +125,7 @@ impl Flash {
             return Ok(store);
         }
         let index = self.index(&self.database(), tail, mark)?;
-        let saved = index.pour(&mut store, 0..u64::MAX, 0)?;
+        let saved = index.pour(&mut store, 0..u64::MAX, None)?;
         self.tell_missing(&index, mark);
         warn!(saved, "the database opened without its last changes; records were put back");
         Ok(store)
@@ -143,7 +144,10 @@ impl Flash {
 
     /// Tells of what could not be read; only once all the rest is safe, so that trying again does not tell it again.
     fn tell_missing(&self, index: &Index, mark: Mark) {
-        if !index.is_whole(mark.lowest.max(1), mark.next) {
+        // A change that a full disk or a power cut tore was never synced, and is still in the journal: in this run that is known. Of
+        // an earlier run every frame counts that was found, so that too much is told rather than too little.
+        let next = if self.synced_to > 0 { self.synced_to } else { index.next().max(mark.next) };
+        if !index.is_whole(mark.lowest.max(1), next) {
             self.desk.tell_lost(mark.since_ms, None);
         }
     }
@@ -160,7 +164,7 @@ impl Flash {
         let index = self.index(from, tail, mark)?;
         let next = index.next().max(mark.next).saturating_add(LEAP);
         let (mut store, _) = Store::open(&self.database(), random(), next)?;
-        let saved = match index.pour(&mut store, 0..u64::MAX, 0) {
+        let saved = match index.pour(&mut store, 0..u64::MAX, None) {
             Ok(saved) => saved,
             Err(trouble) => {
                 store.close();
