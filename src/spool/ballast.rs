@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+/// About what sled takes at once: two of its segments.
+const PROBE: u64 = 1 << 20;
+
 /// The ballast file of a spool directory.
 #[derive(Debug)]
 pub(super) struct Ballast {
@@ -55,6 +58,14 @@ impl Ballast {
             left -= count as u64;
         }
         file.sync_all()
+    }
+
+    /// Whether the file system has no room left, seen by asking it for a little.
+    pub(super) fn is_starved(&self) -> bool {
+        let probe = Self { path: self.path.with_extension("probe"), size: PROBE };
+        let outcome = probe.allocate();
+        probe.release();
+        outcome.is_err_and(|error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
     }
 
     /// Gives the space to sled.

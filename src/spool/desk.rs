@@ -5,7 +5,7 @@
 //! Deliberately absent: flash.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tracing::{info, warn};
@@ -20,6 +20,9 @@ use super::journal::Journal;
 use super::replay::Replayed;
 use super::retention::{Names, Tally};
 use super::store::{Counts, Row, Weight};
+
+/// How often a missing journal is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// State and who waits for it.
 pub(super) struct Desk {
@@ -51,6 +54,10 @@ pub(super) struct State {
     asleep_until: Option<Instant>,
     /// Whether flash takes new batches.
     accepts: bool,
+    /// Flash is to compare its store with the journal anew.
+    reopen: bool,
+    /// When a journal was last looked for.
+    looked: Instant,
     closing: bool,
     ended: bool,
     /// Whether flash sleeps, so that its files are between two steps.
@@ -70,6 +77,8 @@ impl Desk {
             bytes_written: 0,
             asleep_until: None,
             accepts: true,
+            reopen: false,
+            looked: clock::monotonic(),
             closing: false,
             ended: false,
             #[cfg(test)]
@@ -88,13 +97,34 @@ impl Desk {
             #[cfg(test)]
             idle: Condvar::new(),
         };
-        desk.restore(replayed);
+        desk.restore(&mut desk.lock(), replayed);
         desk
     }
 
-    fn restore(&self, replayed: Replayed) {
+    /// Whether it is time to look for a journal, because there is none.
+    pub(super) fn lacks_journal(&self) -> bool {
         let now = clock::monotonic();
         let mut state = self.lock();
+        let due = state.journal.is_absent() && now >= state.looked + LOOK_EVERY;
+        if due {
+            state.looked = now;
+        }
+        due
+    }
+
+    /// There is a journal now.
+    pub(super) fn adopt(&self, mut journal: Journal, replayed: Replayed) {
+        let mut state = self.lock();
+        journal.end_files_at(state.core.memory() / 8);
+        state.journal = journal;
+        state.core.skip_numbers(replayed.next_number);
+        self.restore(&mut state, replayed);
+        state.reopen = true;
+        self.flash.notify_one();
+    }
+
+    fn restore(&self, state: &mut State, replayed: Replayed) {
+        let now = clock::monotonic();
         let damaged = replayed.incomplete + replayed.unusable;
         let (batches, loose) = (replayed.found.len(), replayed.loose.len());
         for closed in state.core.restore(replayed, now) {
@@ -108,9 +138,9 @@ impl Desk {
             let stamp = self.clock.now();
             let mut tally = Tally::default();
             tally.lost(&self.names, (stamp.wall_ms, stamp.wall_ms), None);
-            self.tell_gaps(&mut state, tally, "damaged", now);
+            self.tell_gaps(state, tally, "damaged", now);
         }
-        self.publish(&state);
+        self.publish(state);
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -318,6 +348,16 @@ impl Desk {
         state.ended || state.core.is_settled()
     }
 
+    /// Whether flash is known not to work.
+    pub(super) fn has_flash_trouble(&self) -> bool {
+        !self.lock().flash_trouble.is_empty()
+    }
+
+    /// Whether the store is to be compared with the journal anew.
+    pub(super) fn wants_reopening(&self) -> bool {
+        std::mem::take(&mut self.lock().reopen)
+    }
+
     /// Flash is to end.
     pub(super) fn shut(&self) {
         self.lock().closing = true;
@@ -366,8 +406,8 @@ impl Desk {
     /// Sleeps until `own`, or until the core has work, or until woken. Says whether flash is to end.
     pub(super) fn sleep(&self, own: Option<Instant>) -> bool {
         let mut state = self.lock();
-        if state.closing {
-            return true;
+        if state.closing || state.reopen {
+            return state.closing;
         }
         let now = clock::monotonic();
         let until = [own, state.core.deadline(now, state.accepts)].into_iter().flatten().min();

@@ -3,13 +3,11 @@
 //! Always true here: only [`Session::confirm`] with a key deletes; reading never removes; the same key has the same content for
 //! ever. Deliberately absent: how anything is stored.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::fs::statfs;
 use tracing::warn;
 
 use crate::clock::{self, Clock};
@@ -21,7 +19,8 @@ use super::core::{Core, Limits};
 use super::desk::Desk;
 use super::flash;
 use super::journal::Journal;
-use super::lock::{self, Lock, NotLocked};
+use super::lock::Lock;
+use super::places::Places;
 use super::replay::Replayed;
 
 /// How long [`Spool::settle`] waits for flash.
@@ -101,6 +100,7 @@ pub struct Spool(pub(super) Arc<Shared>);
 pub(super) struct Shared {
     pub(super) desk: Arc<Desk>,
     sessions: AtomicU64,
+    places: Places,
     journal_lock: Mutex<Option<Lock>>,
     flash: Mutex<Option<JoinHandle<()>>>,
 }
@@ -127,8 +127,17 @@ impl Spool {
 
     pub(super) fn open_with(settings: &Settings, limits: Limits, clock: Clock, status: SpoolReporter) -> Result<Self, OpenError> {
         let Settings { spool, gateway, .. } = settings;
-        let spool_lock = locked(&spool.path)?;
-        let (mut journal, replayed, journal_lock) = open_journal(&spool.journal, &spool.path)?;
+        let places = Places { journal: spool.journal.clone(), spool: spool.path.clone() };
+        let mut troubles = Vec::new();
+        let spool_lock = places.spool(&mut troubles)?;
+        let found = places.journal(&mut troubles)?;
+        let (mut journal, replayed, journal_lock) = match found {
+            Some((journal, replayed, lock)) => (journal, replayed, Some(lock)),
+            None => (Journal::absent(), Replayed::default(), None),
+        };
+        for trouble in troubles {
+            warn!("{trouble}");
+        }
         journal.end_files_at(limits.memory / 8);
         let run = super::random_bits() >> 11;
         let core = Core::new(limits, run.max(1), replayed.next_number);
@@ -145,7 +154,7 @@ impl Spool {
         let thread =
             flash::spawn(start).inspect_err(|error| warn!(%error, "no thread for flash; readings stay in the journal")).ok();
         let (journal_lock, flash) = (Mutex::new(journal_lock), Mutex::new(thread));
-        Ok(Self(Arc::new(Shared { desk, sessions: AtomicU64::new(1), journal_lock, flash })))
+        Ok(Self(Arc::new(Shared { desk, sessions: AtomicU64::new(1), places, journal_lock, flash })))
     }
 
     /// The random number of this run, of 53 bits.
@@ -169,6 +178,7 @@ impl Spool {
     /// Closes batches that have come of age, until the spool is closed or its thread has died. Runs on the main runtime.
     pub async fn keep_time(&self) {
         while !self.0.desk.has_ended() {
+            self.find_journal();
             let changed = self.0.desk.timer.notified();
             let latest = clock::monotonic() + TURN;
             let next = self.0.desk.close_aged().map_or(latest, |next| next.min(latest));
@@ -177,17 +187,33 @@ impl Spool {
         }
     }
 
+    /// Without a journal, one is looked for again and again; what an earlier run left there is taken up.
+    fn find_journal(&self) {
+        if self.0.desk.lacks_journal() {
+            self.look_for_journal();
+        }
+    }
+
+    pub(super) fn look_for_journal(&self) {
+        if let Ok(Some((journal, replayed, lock))) = self.0.places.journal(&mut Vec::new()) {
+            *self.0.journal_lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock);
+            self.0.desk.adopt(journal, replayed);
+        }
+    }
+
     /// Closes the open batches, writes all that is not acked to flash and syncs it, as long as flash takes it within ten seconds.
+    /// A flash that is known to be in trouble gets one second.
     /// The outlet goes on serving and confirming.
     pub async fn settle(&self) {
         let desk = &self.0.desk;
+        let patience = if desk.has_flash_trouble() { TURN / 10 } else { SETTLE };
         desk.settle();
         let settled = async {
             while !desk.is_settled() {
                 desk.settled.notified().await;
             }
         };
-        if tokio::time::timeout(SETTLE, settled).await.is_err() {
+        if tokio::time::timeout(patience, settled).await.is_err() {
             warn!("flash did not take everything in time; the rest stands in the journal until the next start");
         }
     }
@@ -218,44 +244,6 @@ impl Shared {
 
 fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
     place.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
-/// `Ok(None)`: the directory cannot be used now.
-fn locked(directory: &Path) -> Result<Option<Lock>, OpenError> {
-    match lock::take(directory) {
-        Ok(lock) => Ok(Some(lock)),
-        Err(NotLocked::Held(held)) => Err(held),
-        Err(NotLocked::Io(error)) => {
-            warn!(path = %directory.display(), %error, "the directory cannot be used now");
-            Ok(None)
-        }
-    }
-}
-
-/// The journal in its place, else under the spool, else nowhere.
-fn open_journal(journal: &Path, spool: &Path) -> Result<(Journal, Replayed, Option<Lock>), OpenError> {
-    let under_spool = spool.join("journal");
-    for directory in [journal, &under_spool] {
-        let Some(lock) = locked(directory)? else { continue };
-        match Journal::open(directory) {
-            Ok((journal, replayed)) => {
-                warn_unless_tmpfs(directory);
-                return Ok((journal, replayed, Some(lock)));
-            }
-            Err(error) => warn!(path = %directory.display(), %error, "the journal cannot be read"),
-        }
-    }
-    warn!("there is no journal: until readings are on flash, a crash of this process loses them");
-    Ok((Journal::absent(), Replayed::default(), None))
-}
-
-fn warn_unless_tmpfs(directory: &Path) {
-    /// TMPFS_MAGIC and RAMFS_MAGIC of linux/magic.h.
-    const MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
-    let kind = statfs(directory).map(|about| u64::try_from(about.f_type).unwrap_or_default());
-    if !kind.is_ok_and(|kind| MEMORY.contains(&kind)) {
-        warn!(path = %directory.display(), "the journal is not on tmpfs: every reading is written to flash; set spool.journal to a directory under /run");
-    }
 }
 
 impl Append for Spool {

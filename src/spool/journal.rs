@@ -95,6 +95,11 @@ impl Journal {
         }
     }
 
+    /// Whether it refuses everything.
+    pub(super) fn is_absent(&self) -> bool {
+        self.directory.as_os_str().is_empty()
+    }
+
     fn list(&self) -> io::Result<Vec<u64>> {
         let mut numbers = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
@@ -265,7 +270,7 @@ impl Journal {
 
     fn next(&mut self) -> io::Result<u64> {
         let number = self.next_file;
-        if self.directory.as_os_str().is_empty() {
+        if self.is_absent() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "there is no journal"));
         }
         fs::create_dir_all(&self.directory)?;

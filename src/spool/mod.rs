@@ -19,14 +19,15 @@ mod flash;
 mod frames;
 mod journal;
 mod lock;
+mod log;
 mod mark;
+mod places;
 mod record;
 mod replay;
 mod retention;
 mod salvage;
 mod schemas;
 mod store;
-mod tail;
 
 /// Sixty-four bits from the kernel, never zero.
 fn random_bits() -> u64 {

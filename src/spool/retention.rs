@@ -10,9 +10,10 @@ use crate::reading::{Gap, Keep};
 use super::face::{Batch, Content};
 use super::record::Label;
 
-/// Bytes of live records that fit under a bound of all files: the database settles at 2.0 to 2.3 times its live data.
-pub(super) fn live_limit(max_size: u64) -> u64 {
-    max_size / 5 * 2
+/// Bytes of live records that fit under a bound of all files, of which there are `files` bytes now: the database settles at 2.0 to
+/// 2.3 times its live data, but grows beyond that where it is opened often, and never shrinks.
+pub(super) fn live_limit(max_size: u64, files: u64) -> u64 {
+    if files > max_size / 20 * 19 { max_size / 4 } else { max_size / 5 * 2 }
 }
 
 /// How much is given up at once, so that a full spool is not trimmed record by record.
@@ -115,6 +116,11 @@ pub(super) fn merged(one: &Gap, other: &Gap) -> Gap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn near_its_bound_the_database_gets_room_to_breathe() {
+        assert_eq!((live_limit(100, 90), live_limit(100, 96)), (40, 25));
+    }
 
     fn gap(from_ms: i64, to_ms: i64, meter: &str, readings: Option<u64>) -> Gap {
         Gap { from_ms, to_ms, meters: vec![meter.into()], readings, why: "max-size".into() }

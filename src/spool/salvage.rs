@@ -10,9 +10,9 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use super::log::Tail;
 use super::record::{self, HEAD};
 use super::store::{Row, Store, Trouble, Weight};
-use super::tail::Tail;
 
 /// Bytes read at once, and the longest frame that is found.
 const PIECE: usize = 1 << 20;
@@ -45,6 +45,8 @@ struct Spot {
 pub(super) struct Index {
     files: Vec<PathBuf>,
     spots: BTreeMap<u64, Spot>,
+    /// Positions that were left out on purpose.
+    forgotten: u64,
 }
 
 impl Index {
@@ -101,10 +103,18 @@ impl Index {
         self.spots.len()
     }
 
-    /// Whether there is a frame at every position from `lowest` on, up to below `next` at least.
+    /// Leaves out what was deleted.
+    pub(super) fn forget(&mut self, deleted: &[u64]) {
+        for position in deleted {
+            self.spots.remove(position);
+            self.forgotten += 1;
+        }
+    }
+
+    /// Whether there is a frame at every position from `lowest` to below `next` that was not left out on purpose.
     pub(super) fn is_whole(&self, lowest: u64, next: u64) -> bool {
-        let span = self.next().max(next).saturating_sub(lowest);
-        self.spots.range(lowest..).count() as u64 == span
+        let span = next.saturating_sub(lowest);
+        self.spots.range(lowest..next.max(lowest)).count() as u64 + self.forgotten >= span
     }
 
     /// A position above all that were found.
@@ -112,12 +122,12 @@ impl Index {
         self.spots.keys().next_back().map_or(1, |last| last.saturating_add(1))
     }
 
-    /// Writes those of these positions that the store lacks into it, in their order, each at its position, and syncs it. The first
-    /// `counted` of them are in its counts already.
+    /// Writes those of these positions that the store lacks into it, in their order, each at its position, and syncs it. With
+    /// `lost`, only so many, which its counts already name.
     ///
     /// # Errors
     /// As the store gives them; calling again goes on.
-    pub(super) fn pour(&self, store: &mut Store, positions: Range<u64>, counted: u64) -> Result<u64, Trouble> {
+    pub(super) fn pour(&self, store: &mut Store, positions: Range<u64>, lost: Option<u64>) -> Result<u64, Trouble> {
         let mut poured = 0;
         let spots: Vec<(&u64, &Spot)> = self.spots.range(positions).collect();
         for some in spots.chunks(AT_ONCE) {
@@ -127,13 +137,13 @@ impl Index {
                     && store.at(Row::Aside, **position)?.is_none()
                     && let Some((frame, readings)) = self.frame(spot, store.counts().store)
                 {
-                    poured += 1;
                     let weight = Weight { readings, bytes: frame.len() as u64 };
-                    if poured > counted {
-                        change.put(**position, &frame, weight);
-                    } else {
-                        change.replace(**position, &frame, weight, weight);
+                    match lost {
+                        Some(lost) if poured >= lost => break,
+                        Some(_) => change.replace(**position, &frame, weight, weight),
+                        None => change.put(**position, &frame, weight),
                     }
+                    poured += 1;
                 }
             }
             store.apply(change)?;

@@ -9,9 +9,14 @@ use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::time::Duration;
+
+use tracing::warn;
 
 use super::codec::Input;
 
+/// How long closing is waited for.
+const CLOSE: Duration = Duration::from_secs(10);
 /// Pages kept in memory by sled.
 const CACHE: u64 = 1 << 20;
 const RECORD: u8 = b'r';
@@ -21,7 +26,7 @@ const COUNTS: &[u8] = b"z";
 /// What the counts begin with, so that the raw file can be searched for them.
 const COUNTS_MAGIC: [u8; 4] = [0xd7, b'C', b'n', 0x9c];
 const COUNTS_VERSION: u8 = 1;
-/// Bytes of a segment of sled's log: its default, stated because [`super::tail`] reads them.
+/// Bytes of a segment of sled's log: its default, stated because [`super::log`] reads them.
 pub(super) const SEGMENT: u64 = 512 << 10;
 
 /// Why the store did not do as it was told, sorted by what to do next.
@@ -199,7 +204,8 @@ fn place(row: Row, position: u64) -> [u8; 9] {
 
 /// An open database.
 pub(super) struct Store {
-    db: sled::Db,
+    /// `None` only while it is being dropped.
+    db: Option<sled::Db>,
     file: File,
     counts: Counts,
 }
@@ -228,7 +234,7 @@ impl Store {
             let counts = db.get(COUNTS)?.and_then(|bytes| Counts::get(&bytes));
             let new = counts.is_none();
             let counts = counts.unwrap_or(Counts { store: fresh, next, ..Counts::default() });
-            Ok((Self { db, file, counts }, new))
+            Ok((Self { db: Some(db), file, counts }, new))
         })
     }
 
@@ -249,7 +255,7 @@ impl Store {
     pub(super) fn apply(&mut self, mut change: Change) -> Result<(), Trouble> {
         change.counts.change += 1;
         change.batch.insert(COUNTS, change.counts.put());
-        guarded(|| Ok(self.db.apply_batch(change.batch)?))?;
+        guarded(|| Ok(self.db()?.apply_batch(change.batch)?))?;
         self.counts = change.counts;
         Ok(())
     }
@@ -259,7 +265,7 @@ impl Store {
     /// # Errors
     /// Sorted by what to do next.
     pub(super) fn after(&self, row: Row, position: u64) -> Result<Option<Record>, Trouble> {
-        guarded(|| Ok(self.db.get_gt(place(row, position))?.and_then(|(key, frame)| position_of(row, &key, frame))))
+        guarded(|| Ok(self.db()?.get_gt(place(row, position))?.and_then(|(key, frame)| position_of(row, &key, frame))))
     }
 
     /// The last record before `position` in a row.
@@ -267,7 +273,7 @@ impl Store {
     /// # Errors
     /// Sorted by what to do next.
     pub(super) fn before(&self, row: Row, position: u64) -> Result<Option<Record>, Trouble> {
-        guarded(|| Ok(self.db.get_lt(place(row, position))?.and_then(|(key, frame)| position_of(row, &key, frame))))
+        guarded(|| Ok(self.db()?.get_lt(place(row, position))?.and_then(|(key, frame)| position_of(row, &key, frame))))
     }
 
     /// The record at `position`.
@@ -275,7 +281,7 @@ impl Store {
     /// # Errors
     /// Sorted by what to do next.
     pub(super) fn at(&self, row: Row, position: u64) -> Result<Option<sled::IVec>, Trouble> {
-        guarded(|| Ok(self.db.get(place(row, position))?))
+        guarded(|| Ok(self.db()?.get(place(row, position))?))
     }
 
     /// Hands everything to the kernel. No barrier for power cuts.
@@ -283,7 +289,7 @@ impl Store {
     /// # Errors
     /// Sorted by what to do next.
     pub(super) fn flush(&self) -> Result<(), Trouble> {
-        guarded(|| Ok(self.db.flush().map(drop)?))
+        guarded(|| Ok(self.db()?.flush().map(drop)?))
     }
 
     /// Brings everything to flash.
@@ -295,10 +301,29 @@ impl Store {
         Ok(self.file.sync_all()?)
     }
 
+    fn db(&self) -> Result<&sled::Db, Trouble> {
+        self.db.as_ref().ok_or_else(|| Trouble::Io(io::ErrorKind::NotConnected.into()))
+    }
+
     /// Closes the database, whatever state it is in.
     pub(super) fn close(self) {
-        let Self { db, .. } = self;
-        let _panicked = catch_unwind(AssertUnwindSafe(|| drop(db)));
+        drop(self);
+    }
+}
+
+/// sled flushes when it is dropped, may panic over that, and after a failed write may wait for ever for a write that never comes:
+/// so it is dropped on a thread of its own, and that thread is waited for within bounds.
+impl Drop for Store {
+    fn drop(&mut self) {
+        let Some(db) = self.db.take() else { return };
+        let (done, closed) = std::sync::mpsc::channel();
+        let close = move || {
+            let _panicked = catch_unwind(AssertUnwindSafe(|| drop(db)));
+            let _nobody_waits = done.send(());
+        };
+        if std::thread::Builder::new().name("flash-close".into()).spawn(close).is_ok() && closed.recv_timeout(CLOSE).is_err() {
+            warn!("the database does not close; it is left alone, and opened again when it has let go of its file");
+        }
     }
 }
 

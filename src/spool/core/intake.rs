@@ -38,6 +38,11 @@ impl Core {
         self.next_number
     }
 
+    /// Sweeps are numbered from here on, because the journal holds lower numbers.
+    pub(in crate::spool) fn skip_numbers(&mut self, next: u64) {
+        self.next_number = self.next_number.max(next);
+    }
+
     /// Takes a sweep. `None` for a receipt: the journal refused it. Says whether its batch is to be closed at once.
     pub(in crate::spool) fn take(&mut self, sweep: Sweep, number: u64, receipt: Option<Receipt>, now: Instant) -> bool {
         let readings = sweep.values.len() as u64;

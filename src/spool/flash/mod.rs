@@ -13,6 +13,7 @@ mod open;
 mod reading;
 mod room;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -39,6 +40,8 @@ use super::store::{Counts, Row, Store, Trouble, Weight};
 const SYNC_EVERY: Duration = Duration::from_secs(60);
 /// An empty database whose files are larger than this is replaced by a new one.
 const LARGE: u64 = 8 << 20;
+/// A database that fails twice within this time is given up as damaged.
+const STRIKES_WITHIN: Duration = Duration::from_secs(3600);
 /// How often the ballast is tried again.
 const BALLAST_EVERY: Duration = Duration::from_secs(10);
 
@@ -72,8 +75,18 @@ struct Flash {
     mark_next: Instant,
     /// Since when deletions wait for their sync.
     dirty: Option<Instant>,
+    /// The next position after the last sync of this run; 0 before the first.
+    synced_to: u64,
+    /// Positions deleted since the mark was written; salvage must not bring them back.
+    deleted: Vec<u64>,
+    /// When the open database last turned out to be damaged.
+    struck: Option<Instant>,
+    /// It did so again: it is not to be opened any more.
+    condemned: bool,
     /// Up to here the file was searched for what the database lost.
     searched_to: u64,
+    /// Records that cannot be read here, since the database was opened.
+    skipped: BTreeSet<u64>,
     /// A record that was still there when all seemed to be read.
     looked_at: Option<u64>,
     /// Up to here only billing, events and gaps are left.
@@ -117,7 +130,12 @@ impl Flash {
             mark: Mark::default(),
             mark_next: now,
             dirty: None,
+            synced_to: 0,
+            deleted: Vec::new(),
+            struck: None,
+            condemned: false,
             searched_to: 0,
+            skipped: BTreeSet::new(),
             looked_at: None,
             thinned_to: 0,
             retry: Backoff::new(Duration::from_secs(1), Duration::from_millis(500), Duration::from_secs(60), seed),
@@ -138,6 +156,13 @@ impl Flash {
     /// Does all that is due; says when to come again of its own accord.
     fn turn(&mut self) -> Option<Instant> {
         let now = clock::monotonic();
+        if self.desk.wants_reopening()
+            && let Some(store) = self.store.take()
+        {
+            store.close();
+            self.desk.report(super::core::Core::store_gone);
+            self.retry_at = now;
+        }
         if self.store.is_none() && now >= self.retry_at {
             let opened = self.open();
             self.judge(opened);
@@ -186,7 +211,10 @@ impl Flash {
                 }
             }
             Ok(()) => {}
-            Err(trouble) => self.close_for(&trouble),
+            Err(trouble) => {
+                let trouble = self.believed(trouble);
+                self.close_for(&trouble);
+            }
         }
     }
 
@@ -194,6 +222,7 @@ impl Flash {
     fn close_for(&mut self, trouble: &Trouble) {
         if let Some(store) = self.store.take() {
             store.close();
+            self.strike(trouble);
         }
         self.desk.report(super::core::Core::store_gone);
         self.desk.trouble(&format!("{}: {trouble}", self.directory.display()));
@@ -204,6 +233,23 @@ impl Flash {
         }
         let pause = self.retry.next_delay();
         self.retry_at = clock::monotonic() + if again_at_once { Duration::ZERO } else { pause };
+    }
+
+    /// sled answers a full file system with a panic as readily as damage: then nothing is damaged, and nothing is to be moved.
+    fn believed(&self, trouble: Trouble) -> Trouble {
+        match trouble {
+            Trouble::Damaged(_) if self.ballast.is_starved() => Trouble::Full,
+            other => other,
+        }
+    }
+
+    /// Opening again may help once. A database that then fails again is salvaged.
+    fn strike(&mut self, trouble: &Trouble) {
+        if matches!(trouble, Trouble::Damaged(_)) {
+            let now = clock::monotonic();
+            self.condemned = self.struck.is_some_and(|struck| now < struck + STRIKES_WITHIN);
+            self.struck = Some(now);
+        }
     }
 
     fn perform(&mut self, plan: Plan) -> Result<(), Trouble> {
@@ -219,6 +265,7 @@ impl Flash {
         let mut change = store.change();
         for ((row, position), removal) in removals {
             change.remove(*row, *position, removal.weight);
+            self.deleted.push(*position);
         }
         store.apply(change)?;
         store.flush()?;
@@ -288,6 +335,7 @@ impl Flash {
         store.apply(change)?;
         store.sync()?;
         let (counts, first) = (store.counts(), written.first().map_or(0, |(written, _)| written.position));
+        self.synced_to = counts.next;
         if !self.mark.held {
             self.put_mark(counts, first)?;
         } else if clock::monotonic() >= self.mark_next {
@@ -325,6 +373,7 @@ impl Flash {
             [store.after(Row::Backlog, 0)?, store.after(Row::Aside, 0)?].into_iter().flatten().map(|(position, _)| position);
         let lowest = lowest.min().unwrap_or(counts.next);
         self.put_mark(counts, lowest)?;
+        self.deleted.clear();
         self.dirty = None;
         self.desk.deletions_synced(waiting);
         if counts.batches == 0 { self.begin_anew() } else { Ok(()) }

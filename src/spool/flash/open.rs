@@ -10,13 +10,13 @@ use crate::clock;
 
 use super::super::core::{Opened, WRITE_AT_ONCE};
 use super::super::lock::{self, NotLocked};
+use super::super::log::{self, Tail};
 use super::super::mark::Mark;
 use super::super::record;
 use super::super::replay::Gone;
 use super::super::salvage::Index;
 use super::super::schemas::Shelf;
 use super::super::store::{Row, Store, Trouble, Weight};
-use super::super::tail::Tail;
 use super::Flash;
 
 /// Positions are continued this far above the last one that is known for sure, when the database cannot tell.
@@ -50,6 +50,7 @@ impl Flash {
             self.put_mark(counts, 0)?;
         }
         (self.thinned_to, self.searched_to, self.looked_at) = (0, 0, None);
+        self.skipped.clear();
         self.reconcile(&store)?;
         self.store = Some(store);
         Ok(())
@@ -69,12 +70,23 @@ impl Flash {
         let mark = mark.unwrap_or_default();
         let unfinished = self.directory.join(SALVAGING);
         let mut tail = Tail::default();
+        if std::mem::take(&mut self.condemned) {
+            warn!("the database failed again after it was opened anew; it is moved aside, and what can be read of it is saved");
+            fs::rename(self.database(), &unfinished)?;
+        }
         if !unfinished.exists() {
+            let mut damage = None;
             if mark.held {
                 tail = Tail::read(&self.database())?;
+                damage = log::check(&self.database())?;
             }
-            match self.open_sound(mark)? {
+            let opened = match damage {
+                Some(damage) => Err(damage),
+                None => self.open_sound(mark)?,
+            };
+            match opened {
                 Ok(store) => return self.mend(store, &tail, mark),
+                Err(_) if self.ballast.is_starved() => return Err(Trouble::Full),
                 Err(why) => {
                     warn!(why, "the database is damaged; it is moved aside, and what can be read of it is saved");
                     fs::rename(self.database(), &unfinished)?;
@@ -113,18 +125,38 @@ impl Flash {
             return Ok(store);
         }
         let index = self.index(&self.database(), tail, mark)?;
-        let saved = index.pour(&mut store, 0..u64::MAX, 0)?;
+        let saved = index.pour(&mut store, 0..u64::MAX, None)?;
+        self.tell_missing(&index, mark);
         warn!(saved, "the database opened without its last changes; records were put back");
         Ok(store)
     }
 
-    /// All frames that can be read, told of where some are missing.
+    /// Salvage begins anew when there is room: what it has written so far, and what lies aside, gives way.
+    fn make_way(&self, trouble: &Trouble) -> io::Result<()> {
+        if !matches!(trouble, Trouble::Full) && !self.ballast.is_starved() {
+            return Ok(());
+        }
+        for (_, path) in damaged(&self.directory) {
+            fs::remove_dir_all(path)?;
+        }
+        fs::remove_dir_all(self.database())
+    }
+
+    /// Tells of what could not be read; only once all the rest is safe, so that trying again does not tell it again.
+    fn tell_missing(&self, index: &Index, mark: Mark) {
+        // A change that a full disk or a power cut tore was never synced, and is still in the journal: in this run that is known. Of
+        // an earlier run every frame counts that was found, so that too much is told rather than too little.
+        let next = if self.synced_to > 0 { self.synced_to } else { index.next().max(mark.next) };
+        if !index.is_whole(mark.lowest.max(1), next) {
+            self.desk.tell_lost(mark.since_ms, None);
+        }
+    }
+
+    /// All frames that can be read.
     fn index(&self, database: &Path, tail: &Tail, mark: Mark) -> Result<Index, Trouble> {
         let mut index = Index::scan(database, mark.lowest)?;
         index.add(tail, mark.lowest);
-        if !index.is_whole(mark.lowest.max(1), mark.next) {
-            self.desk.tell_lost(mark.since_ms, None);
-        }
+        index.forget(&self.deleted);
         Ok(index)
     }
 
@@ -132,7 +164,15 @@ impl Flash {
         let index = self.index(from, tail, mark)?;
         let next = index.next().max(mark.next).saturating_add(LEAP);
         let (mut store, _) = Store::open(&self.database(), random(), next)?;
-        let saved = index.pour(&mut store, 0..u64::MAX, 0)?;
+        let saved = match index.pour(&mut store, 0..u64::MAX, None) {
+            Ok(saved) => saved,
+            Err(trouble) => {
+                store.close();
+                self.make_way(&trouble)?;
+                return Err(trouble);
+            }
+        };
+        self.tell_missing(&index, mark);
         self.put_mark(store.counts(), mark.lowest)?;
         info!(found = index.len(), saved, "records were saved out of the damaged database");
         self.put_away(from)?;

@@ -5,6 +5,7 @@
 
 use tracing::warn;
 
+use super::super::codec::Bad;
 use super::super::core::{Core, Reading};
 use super::super::record;
 use super::super::salvage::Index;
@@ -32,11 +33,19 @@ impl Flash {
             match record::parse(&frame).and_then(|frame| frame.batch(&|id| self.shelf.get(id))) {
                 Ok(batch) => records.push((position, batch)),
                 // Kept: another release, or a schema that turns up again, may be able to read it.
-                Err(error) => warn!(position, %error, "a record on flash cannot be read here; it is kept and skipped"),
+                Err(error) => self.skip(position, &error),
             }
         }
         self.desk.read(asked, records, cursor);
         self.check_emptiness()
+    }
+
+    /// Said once for all of them: a downgrade may leave thousands.
+    fn skip(&mut self, position: u64, error: &Bad) {
+        if self.skipped.is_empty() {
+            warn!(position, %error, "a record on flash cannot be read here; it and others like it are kept and skipped");
+        }
+        self.skipped.insert(position);
     }
 
     /// Looks at the positions between two records, of which the first was passed with `passed` others since the core knew. Says
@@ -47,15 +56,17 @@ impl Flash {
         if span == 0 {
             return Ok(false);
         }
+        let passed = passed + self.skipped.range(..=after).count();
         let deleted = self.desk.report(|core| core.deleted_behind(after, passed));
         let lost = span.saturating_sub(deleted);
         if lost == 0 {
             return Ok(false);
         }
         self.searched_to = before - 1;
-        let index = Index::scan(&self.database(), after + 1)?;
+        let mut index = Index::scan(&self.database(), after + 1)?;
+        index.forget(&self.deleted);
         let Some(store) = self.store.as_mut() else { return Ok(false) };
-        let saved = index.pour(store, after + 1..before, lost)?;
+        let saved = index.pour(store, after + 1..before, Some(lost))?;
         warn!(lost, saved, "the database has lost records to damage; some were put back from its raw file");
         let counts = store.counts();
         if saved < lost {

@@ -23,7 +23,7 @@ struct Victims {
 impl Flash {
     /// Gives up the oldest records until `incoming` bytes fit.
     pub(super) fn make_room(&mut self, incoming: u64) -> Result<(), Trouble> {
-        let limit = retention::live_limit(self.max_size);
+        let limit = retention::live_limit(self.max_size, super::open::size_of(&self.directory));
         loop {
             let Some(store) = &self.store else { return Ok(()) };
             let above = (store.counts().bytes + incoming).saturating_sub(limit);
@@ -83,6 +83,7 @@ impl Flash {
         let mut readings = 0;
         for (position, weight) in &victims.records {
             change.remove(Row::Backlog, *position, *weight);
+            self.deleted.push(*position);
             readings += weight.readings;
         }
         let mut told: Vec<(Key, u64, Weight)> = Vec::new();

@@ -88,3 +88,41 @@ async fn a_database_cut_short_is_told_and_brings_out_nothing_wrong() {
         assert!(length < 10_000 || came.len() > 30, "{} of 200 were saved, cut at {length}", came.len());
     }
 }
+
+#[tokio::test]
+async fn salvage_brings_back_neither_what_was_given_up_nor_what_was_deleted() {
+    let mut index = crate::spool::salvage::Index::default();
+    assert!(!index.is_whole(1, 4));
+    index.forget(&[1, 2, 3]);
+    assert!(index.is_whole(1, 4), "what was deleted is not missing");
+}
+
+#[tokio::test]
+async fn records_that_cannot_be_read_are_kept_and_are_no_loss() {
+    let mut rig = Rig::new();
+    let (gone, there) = (schema("g", "gone", Keep::Normal), schema("g", "there", Keep::Normal));
+    for id in 1..=20 {
+        rig.append(sweep(if id % 2 == 0 { &gone } else { &there }, id));
+        rig.close_batches();
+    }
+    rig.until_on_flash().await;
+    rig.close().await;
+    // The schema of one meter is lost.
+    for entry in fs::read_dir(rig.path().join("schemas")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let left: Vec<&str> = text.lines().filter(|line| !line.contains("\"gone\"")).collect();
+        fs::write(&path, left.join("\n")).unwrap();
+    }
+    rig.start();
+    rig.until_open().await;
+    let session = rig.session();
+    for _ in 0..10 {
+        let batch = super::next_backlog(&session).await;
+        assert!(ids(&batch).iter().all(|id| id % 2 == 1));
+        session.confirm(batch.key);
+    }
+    rig.until("what was acked is deleted", |status| status.batches_on_flash == 10).await;
+    assert_eq!((rig.status().given_up, rig.status().held), (0, 20));
+    assert_eq!((session.live(), session.backlog()), (None, None), "a gap was told although nothing is lost");
+}

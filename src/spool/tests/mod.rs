@@ -7,6 +7,7 @@ mod life;
 mod model;
 mod mutations;
 mod room;
+mod times;
 
 use std::fs;
 use std::path::Path;

@@ -172,6 +172,7 @@ impl Play {
         let status = self.rig.status();
         assert_balanced(&status);
         assert_eq!((status.held, status.given_up), (0, 0));
+        assert!(!self.rig.path().join("damaged-1").exists(), "a sound database was taken for a damaged one");
     }
 }
 
