@@ -627,6 +627,13 @@ impl Desk {
         look();
     }
 
+    /// Waits until flash has read all that the session there is may have.
+    pub(super) fn until_read(&self) {
+        let state = self.lock();
+        let reading = |state: &mut State| !state.idle || state.core.deadline(clock::monotonic(), true).is_some();
+        let _read = self.idle.wait_while(state, reading).unwrap();
+    }
+
     /// Closes the open batches now.
     pub(super) fn close_now(&self) {
         let now = clock::monotonic();
