@@ -8,6 +8,16 @@ fn readme() -> String {
     fs::read_to_string("README.md").expect("the README is part of the repository")
 }
 
+/// The program, without the variables that steer the tests: it would warn of them.
+fn districtd() -> Command {
+    let mut districtd = Command::new(env!("CARGO_BIN_EXE_districtd"));
+    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("DISTRICTD_"));
+    ours.for_each(|name| {
+        districtd.env_remove(name);
+    });
+    districtd
+}
+
 /// The blocks fenced with this word, without their fences.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("```{language}\n");
@@ -23,7 +33,7 @@ fn the_shortest_configuration_of_the_readme_passes_check() {
     assert!(!whole.is_empty());
     for block in whole {
         fs::write(&file, block).unwrap();
-        let check = Command::new(env!("CARGO_BIN_EXE_districtd")).args(["check", "--config"]).arg(&file).output().unwrap();
+        let check = districtd().args(["check", "--config"]).arg(&file).output().unwrap();
         let report = String::from_utf8_lossy(&check.stdout);
         assert!(check.status.success() && report.ends_with("0 errors, 0 warnings\n"), "{report}");
     }
@@ -39,7 +49,7 @@ fn the_payload_of_the_readme_is_json() {
 #[test]
 fn every_command_of_the_readme_is_one() {
     let text = readme();
-    let help = |command: &str| Command::new(env!("CARGO_BIN_EXE_districtd")).args([command, "--help"]).output().unwrap();
+    let help = |command: &str| districtd().args([command, "--help"]).output().unwrap();
     let named = text.split("`districtd ").skip(1).filter_map(|rest| rest.split([' ', '`']).next());
     let mut commands: Vec<&str> = named.filter(|word| word.chars().all(|c| c.is_ascii_lowercase())).collect();
     commands.sort_unstable();
