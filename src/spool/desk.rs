@@ -631,7 +631,10 @@ impl Desk {
     /// Waits until flash has read all that the session there is may have.
     pub(super) fn until_read(&self) {
         let state = self.lock();
-        let reading = |state: &mut State| !state.idle || state.core.deadline(clock::monotonic(), true).is_some();
+        let reading = |state: &mut State| {
+            let now = clock::monotonic();
+            !state.idle || state.core.deadline(now, true).is_some_and(|due| due <= now)
+        };
         let _read = self.idle.wait_while(state, reading).unwrap();
     }
 
