@@ -212,3 +212,47 @@ async fn an_unusable_spool_path_is_trouble_and_no_reason_to_stop() {
     drop(session);
     spool.close().await;
 }
+
+#[tokio::test]
+async fn a_batch_whose_boundary_tmpfs_refused_is_not_seen_before_it_has_one() {
+    let mut rig = Rig::new();
+    let meter = schema("g", "m", Keep::Normal);
+    rig.until_open().await;
+    let session = rig.session();
+    rig.append(sweep(&meter, 1));
+    rig.spool().0.desk.refuse(true);
+    rig.close_batches();
+    assert_eq!(session.live(), None, "after a crash its sweep would have another key");
+    rig.append(sweep(&meter, 2));
+    assert_eq!(session.live().map(|batch| ids(&batch)), Some(vec![2]), "what the journal does not hold at all goes on");
+    rig.spool().0.desk.refuse(false);
+    rig.append(sweep(&meter, 3));
+    let bound = session.live().expect("it has its boundary now");
+    assert_eq!(ids(&bound), [1]);
+    drop(session);
+    rig.crash(true).await;
+    rig.until_open().await;
+    let again = rig.drain().await;
+    let one = again.iter().find(|batch| ids(batch) == [1]).expect("it comes back");
+    assert_eq!((one.key, &one.content), (bound.key, &bound.content));
+    assert_eq!(again.iter().filter(|batch| ids(batch).contains(&1)).count(), 1);
+}
+
+#[tokio::test]
+async fn an_ack_that_tmpfs_refused_is_written_later_and_looks_like_no_damage() {
+    let mut rig = Rig::new();
+    let meter = schema("g", "m", Keep::Normal);
+    rig.append(sweep(&meter, 1));
+    rig.close_batches();
+    let session = rig.session();
+    let first = session.backlog().unwrap();
+    rig.spool().0.desk.refuse(true);
+    session.confirm(first.key);
+    rig.spool().0.desk.refuse(false);
+    rig.append(sweep(&meter, 2));
+    drop(session);
+    rig.crash(true).await;
+    rig.until_open().await;
+    let came: Vec<Vec<u32>> = rig.drain().await.iter().map(|batch| ids(batch)).collect();
+    assert_eq!(came, [vec![2]], "neither the acked batch nor a gap");
+}
