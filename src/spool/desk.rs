@@ -14,7 +14,7 @@ use crate::clock::{self, Clock};
 use crate::reading::{Event, Keep, Key, Stamp, Sweep, Told};
 use crate::status::SpoolReporter;
 
-use super::core::{Acked, Core, Opened, Pinned, Plan, Reading, Removal, Telling, Written};
+use super::core::{Acked, Core, Opened, Pinned, PinnedBatch, Plan, Reading, Removal, Telling, Written};
 use super::face::{Batch, Depth};
 use super::journal::Journal;
 use super::replay::Replayed;
@@ -107,6 +107,14 @@ impl Desk {
         };
         desk.restore(&mut desk.lock(), replayed);
         desk
+    }
+
+    /// Writes what another journal held into this one, and takes it. `false`: this one refused a part, so the other must stay.
+    pub(super) fn absorb(&self, replayed: Replayed) -> bool {
+        let mut state = self.lock();
+        let Ok(replayed) = state.written_anew(replayed) else { return false };
+        self.restore(&mut state, replayed);
+        true
     }
 
     /// Whether it is time to look for a journal, because there is none.
@@ -590,6 +598,24 @@ impl State {
             self.core.refused(key, now);
             self.behind = true;
         }
+    }
+
+    /// Every sweep under a new number, every key as it was.
+    fn written_anew(&mut self, mut replayed: Replayed) -> std::io::Result<Replayed> {
+        for gone in &mut replayed.gone {
+            gone.file = self.journal.acked(gone.key, gone.position, true)?.0;
+        }
+        for found in &mut replayed.found {
+            found.numbers.iter_mut().for_each(|number| *number = self.core.next_number());
+            let batch = Batch { key: found.key, content: found.content.clone(), closed: None, size: 0 };
+            let (numbers, batch) = (found.numbers.clone(), Arc::new(batch));
+            found.debts = self.journal.again(&PinnedBatch { key: found.key, keep: found.keep, numbers, batch })?;
+        }
+        for loose in &mut replayed.loose {
+            loose.number = self.core.next_number();
+            loose.file = Some(self.journal.sweep(loose.number, &loose.sweep)?.file);
+        }
+        Ok(replayed)
     }
 
     /// Only with its ack in the journal is a batch forgotten there: a boundary without sweeps would look like damage.

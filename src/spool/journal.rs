@@ -340,6 +340,15 @@ impl Journal {
         self.file_size = size;
     }
 
+    /// Removes all of it: it was written anew elsewhere.
+    pub(super) fn discard(mut self) {
+        self.file = None;
+        for part in &mut self.parts {
+            part.owed = 0;
+        }
+        self.free();
+    }
+
     /// Closes the file in use, and removes what is owed to nobody.
     pub(super) fn end(&mut self) {
         self.file = None;

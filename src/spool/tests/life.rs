@@ -256,3 +256,32 @@ async fn an_ack_that_tmpfs_refused_is_written_later_and_looks_like_no_damage() {
     let came: Vec<Vec<u32>> = rig.drain().await.iter().map(|batch| ids(batch)).collect();
     assert_eq!(came, [vec![2]], "neither the acked batch nor a gap");
 }
+
+#[tokio::test]
+async fn what_stands_in_the_journal_below_the_spool_comes_once_the_other_works_again() {
+    let mut rig = Rig::new();
+    let meter = schema("g", "m", Keep::Normal);
+    for id in 1..=3 {
+        rig.append(sweep(&meter, id));
+        rig.close_batches();
+    }
+    let session = rig.session();
+    let first = session.backlog().unwrap();
+    session.confirm(first.key);
+    let second = session.backlog().unwrap();
+    drop(session);
+    rig.append(sweep(&meter, 4));
+    rig.crash_with(true, |rig| {
+        std::fs::rename(rig.journal(), rig.path().join("journal")).unwrap();
+        std::fs::remove_dir_all(rig.path().join("db")).unwrap();
+        std::fs::remove_file(rig.path().join("mark.json")).unwrap();
+    })
+    .await;
+    rig.crash(true).await;
+    rig.until_open().await;
+    let came = rig.drain().await;
+    assert_eq!(came.iter().map(|batch| ids(batch)).collect::<Vec<_>>(), [vec![2], vec![3], vec![4]]);
+    assert_eq!(came[0].key, second.key);
+    let left = std::fs::read_dir(rig.path().join("journal")).unwrap();
+    assert_eq!(left.count(), 1, "only the lock file stays below the spool");
+}
