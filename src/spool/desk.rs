@@ -14,13 +14,15 @@ use crate::clock::{self, Clock};
 use crate::reading::{Event, Keep, Key, Stamp, Sweep, Told};
 use crate::status::SpoolReporter;
 
-use super::core::{Core, Opened, Pinned, Plan, Reading, Removal, Telling, Written};
+use super::core::{Acked, Core, Opened, Pinned, PinnedBatch, Plan, Reading, Removal, Telling, Written};
 use super::face::{Batch, Depth};
 use super::journal::Journal;
 use super::replay::Replayed;
 use super::retention::{Names, Tally};
 use super::store::{Counts, Row, Weight};
 
+/// Acks of batches on flash that wait for a journal that refuses them.
+const ACKS_KEPT: usize = 4096;
 /// How often a missing journal is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
@@ -54,6 +56,10 @@ pub(super) struct State {
     asleep_until: Option<Instant>,
     /// Whether flash takes new batches.
     accepts: bool,
+    /// The journal has refused a boundary or an ack, which is to be written yet.
+    behind: bool,
+    /// Acks that it refused.
+    acks: Vec<(Key, Acked)>,
     /// Flash is to compare its store with the journal anew.
     reopen: bool,
     /// When a journal was last looked for.
@@ -77,6 +83,8 @@ impl Desk {
             bytes_written: 0,
             asleep_until: None,
             accepts: true,
+            behind: false,
+            acks: Vec::new(),
             reopen: false,
             looked: clock::monotonic(),
             closing: false,
@@ -99,6 +107,14 @@ impl Desk {
         };
         desk.restore(&mut desk.lock(), replayed);
         desk
+    }
+
+    /// Writes what another journal held into this one, and takes it. `false`: this one refused a part, so the other must stay.
+    pub(super) fn absorb(&self, replayed: Replayed) -> bool {
+        let mut state = self.lock();
+        let Ok(replayed) = state.written_anew(replayed) else { return false };
+        self.restore(&mut state, replayed);
+        true
     }
 
     /// Whether it is time to look for a journal, because there is none.
@@ -152,6 +168,7 @@ impl Desk {
     pub(super) fn append(&self, sweep: Sweep) {
         let now = clock::monotonic();
         let mut state = self.lock();
+        self.catch_up(&mut state, now);
         let deadline = state.core.close_deadline();
         if let Some(keep) = state.core.must_close_before(&sweep) {
             self.close(&mut state, keep, now);
@@ -160,6 +177,10 @@ impl Desk {
         let keep = sweep.schema.keep;
         let written = state.journal.sweep(number, &sweep);
         let receipt = state.judge(written);
+        if receipt.is_none() {
+            // What the journal holds and what it refuses never share a batch: only one of them survives a crash.
+            self.close(&mut state, keep, now);
+        }
         if state.core.take(sweep, number, receipt, now) {
             self.close(&mut state, keep, now);
         }
@@ -196,6 +217,21 @@ impl Desk {
         self.wake(state, now);
     }
 
+    /// Writes what the journal has refused before: boundaries, and acks whose batches it must not forget without them.
+    fn catch_up(&self, state: &mut State, now: Instant) {
+        if !state.behind {
+            return;
+        }
+        state.behind = false;
+        for closed in state.core.unbound() {
+            state.bind(closed.key, closed.keep, &closed.numbers, now);
+        }
+        for (key, acked) in std::mem::take(&mut state.acks) {
+            state.note_ack(key, acked);
+        }
+        self.wake(state, now);
+    }
+
     /// Wakes the forwarder, and flash where it would sleep too long.
     fn wake(&self, state: &State, now: Instant) {
         if state.core.has_session() {
@@ -211,6 +247,7 @@ impl Desk {
     pub(super) fn close_aged(&self) -> Option<Instant> {
         let now = clock::monotonic();
         let mut state = self.lock();
+        self.catch_up(&mut state, now);
         for keep in state.core.aged(now) {
             self.close(&mut state, keep, now);
         }
@@ -298,15 +335,10 @@ impl Desk {
         let now = clock::monotonic();
         let mut state = self.lock();
         let Some(acked) = state.core.confirm(key, now) else { return };
-        let written = state.journal.acked(key, acked.position, acked.owed);
-        if let Some(debt) = state.judge(written)
-            && acked.owed
-        {
-            state.core.remember_ack(key, acked.position, debt);
-        }
-        state.journal.settle(&acked.debts);
+        state.note_ack(key, acked);
         self.wake_flash(&state, now);
         self.publish(&state);
+        self.settled.notify_one();
     }
 
     /// Keeps a batch apart, and tells.
@@ -559,9 +591,47 @@ impl Desk {
 impl State {
     fn bind(&mut self, key: Key, keep: Keep, numbers: &[u64], now: Instant) {
         let written = self.journal.boundary(key, keep, numbers);
-        if self.judge(written).is_none() {
-            self.core.at_risk_now(key, now);
+        if self.judge(written).is_some() {
+            self.core.bound(key);
+        } else {
+            self.core.refused(key, now);
+            self.behind = true;
         }
+    }
+
+    /// Every sweep under a new number, every key as it was.
+    fn written_anew(&mut self, mut replayed: Replayed) -> std::io::Result<Replayed> {
+        for gone in &mut replayed.gone {
+            gone.file = self.journal.acked(gone.key, gone.position, true)?.0;
+        }
+        for found in &mut replayed.found {
+            found.numbers.iter_mut().for_each(|number| *number = self.core.next_number());
+            let batch = Batch { key: found.key, content: found.content.clone(), closed: None, size: 0 };
+            let (numbers, batch) = (found.numbers.clone(), Arc::new(batch));
+            found.debts = self.journal.again(&PinnedBatch { key: found.key, keep: found.keep, numbers, batch })?;
+        }
+        for loose in &mut replayed.loose {
+            loose.number = self.core.next_number();
+            loose.file = Some(self.journal.sweep(loose.number, &loose.sweep)?.file);
+        }
+        Ok(replayed)
+    }
+
+    /// Only with its ack in the journal is a batch forgotten there: a boundary without sweeps would look like damage.
+    fn note_ack(&mut self, key: Key, acked: Acked) {
+        let written = self.journal.acked(key, acked.position, acked.owed);
+        let Some(debt) = self.judge(written) else {
+            // An ack of what stands on flash alone only spares a duplicate after a crash: not worth any amount of memory.
+            if !acked.debts.is_empty() || self.acks.len() < ACKS_KEPT {
+                self.acks.push((key, acked));
+                self.behind = true;
+            }
+            return;
+        };
+        if acked.owed && !self.core.remember_ack(key, acked.position, debt) {
+            self.journal.settle(&[debt]);
+        }
+        self.journal.settle(&acked.debts);
     }
 
     fn journal_event(&mut self, key: Key, event: &Event, now: Instant) {
@@ -627,10 +697,18 @@ impl Desk {
         look();
     }
 
+    /// The journal refuses everything, as a full tmpfs does, or no more.
+    pub(super) fn refuse(&self, refuses: bool) {
+        self.lock().journal.refuse(refuses);
+    }
+
     /// Waits until flash has read all that the session there is may have.
     pub(super) fn until_read(&self) {
         let state = self.lock();
-        let reading = |state: &mut State| !state.idle || state.core.deadline(clock::monotonic(), true).is_some();
+        let reading = |state: &mut State| {
+            let now = clock::monotonic();
+            !state.idle || state.core.deadline(now, true).is_some_and(|due| due <= now)
+        };
         let _read = self.idle.wait_while(state, reading).unwrap();
     }
 

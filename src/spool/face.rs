@@ -142,8 +142,14 @@ impl Spool {
         let run = super::random_bits() >> 11;
         let core = Core::new(limits, run.max(1), replayed.next_number);
         let names = (gateway.name.clone(), gateway.district.clone());
-        let gone = replayed.gone.clone();
+        let mut gone = replayed.gone.clone();
         let desk = Arc::new(Desk::new(core, journal, replayed, names, clock, status));
+        if let Some((other, replayed, _lock)) = places.leftovers() {
+            gone.extend(&replayed.gone);
+            if desk.absorb(replayed) {
+                other.discard();
+            }
+        }
         let start = flash::Start {
             desk: Arc::clone(&desk),
             directory: spool.path.clone(),

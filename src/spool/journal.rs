@@ -43,6 +43,8 @@ pub(super) struct Journal {
     named: HashSet<SchemaId>,
     scratch: Vec<u8>,
     file_size: u64,
+    #[cfg(test)]
+    refuses: bool,
     /// Oldest and newest file when [`Journal::burden`] was last asked.
     burdened: (u64, u64),
 }
@@ -91,6 +93,8 @@ impl Journal {
             named: HashSet::new(),
             scratch: Vec::new(),
             file_size: FILE_SIZE,
+            #[cfg(test)]
+            refuses: false,
             burdened: (0, 0),
         }
     }
@@ -262,6 +266,10 @@ impl Journal {
 
     /// The number of a file that has room.
     fn ready(&mut self) -> io::Result<u64> {
+        #[cfg(test)]
+        if self.refuses {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         match self.parts.back() {
             Some(part) if self.file.is_some() && part.size < self.file_size => Ok(part.number),
             _ => self.next(),
@@ -321,9 +329,24 @@ impl Journal {
         }
     }
 
+    /// Refuses everything from here on, or no more.
+    #[cfg(test)]
+    pub(super) fn refuse(&mut self, refuses: bool) {
+        self.refuses = refuses;
+    }
+
     /// Ends files at this size. A file is freed as a whole, so it should be a small part of what the journal may hold.
     pub(super) fn end_files_at(&mut self, size: u64) {
         self.file_size = size;
+    }
+
+    /// Removes all of it: it was written anew elsewhere.
+    pub(super) fn discard(mut self) {
+        self.file = None;
+        for part in &mut self.parts {
+            part.owed = 0;
+        }
+        self.free();
     }
 
     /// Closes the file in use, and removes what is owed to nobody.

@@ -50,6 +50,20 @@ impl Places {
     }
 }
 
+impl Places {
+    /// What an earlier run left below the spool's directory because the journal's own could not be used then.
+    pub(super) fn leftovers(&self) -> Option<(Journal, Replayed, Lock)> {
+        let directory = self.spool.join("journal");
+        if directory == self.journal || !directory.is_dir() {
+            return None;
+        }
+        // Held: by this very run, which has its journal there.
+        let lock = lock::take(&directory).ok()?;
+        let (journal, replayed) = Journal::open(&directory).ok()?;
+        Some((journal, replayed, lock))
+    }
+}
+
 fn locked(directory: &Path, troubles: &mut Vec<String>) -> Result<Option<Lock>, OpenError> {
     match lock::take(directory) {
         Ok(lock) => Ok(Some(lock)),

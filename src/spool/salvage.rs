@@ -77,7 +77,7 @@ impl Index {
             record::find(bytes, end, |offset, frame| {
                 if frame.position >= lowest {
                     let place = Place::File { file, offset: base + offset as u64 };
-                    self.spots.insert(frame.position, Spot { place, length: frame.length });
+                    self.keep(frame.position, Spot { place, length: frame.length });
                 }
             });
             if last {
@@ -93,9 +93,19 @@ impl Index {
             if frame.position >= lowest {
                 let mut bytes = Vec::with_capacity(frame.length);
                 record::put_again(&mut bytes, frame.store, frame);
-                self.spots.insert(frame.position, Spot { length: frame.length, place: Place::Memory(bytes) });
+                self.keep(frame.position, Spot { length: frame.length, place: Place::Memory(bytes) });
             }
         });
+    }
+
+    /// Of several frames at one position, which only a gap that grew has, the longer one tells more.
+    fn keep(&mut self, position: u64, spot: Spot) {
+        match self.spots.get(&position) {
+            Some(there) if there.length > spot.length => {}
+            _ => {
+                self.spots.insert(position, spot);
+            }
+        }
     }
 
     /// How many were found.

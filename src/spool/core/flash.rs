@@ -405,7 +405,7 @@ impl Core {
 impl Entry {
     /// What may stand on flash already waits until the store has been compared with the journal.
     fn is_waiting(&self) -> bool {
-        self.place == Place::Memory && !self.maybe_stored
+        self.place == Place::Memory && !self.maybe_stored && !self.unbound
     }
 
     fn position(&self) -> Option<u64> {

@@ -93,6 +93,7 @@ impl Core {
             aside: false,
             at_risk: false,
             maybe_stored: false,
+            unbound: false,
         });
     }
 
@@ -103,6 +104,32 @@ impl Core {
         if !std::mem::replace(&mut entry.at_risk, true) {
             let readings = entry.readings;
             self.sums.at_risk += readings;
+        }
+    }
+
+    /// The journal refused the boundary of this batch. Without a sweep in the journal it can go to flash all the same.
+    pub(in crate::spool) fn refused(&mut self, key: Key, now: Instant) {
+        match self.entry(key) {
+            Some(entry) if !entry.debts.is_empty() => entry.unbound = true,
+            _ => self.at_risk_now(key, now),
+        }
+    }
+
+    /// The batches that still want their boundary.
+    pub(in crate::spool) fn unbound(&self) -> Vec<Closed> {
+        let unbound = self.held.values().filter(|entry| entry.unbound);
+        unbound.map(|entry| Closed { key: entry.batch.key, keep: entry.keep, numbers: entry.numbers.clone() }).collect()
+    }
+
+    /// The journal has its boundary now.
+    pub(in crate::spool) fn bound(&mut self, key: Key) {
+        if let Some(entry) = self.entry(key) {
+            entry.unbound = false;
+        }
+        // The lanes may have passed it.
+        if let (Some(order), Some(lanes)) = (self.orders.get(&key), &mut self.lanes) {
+            lanes.live_from = lanes.live_from.min((*order).max(lanes.since_order));
+            lanes.backlog_from = lanes.backlog_from.min(*order);
         }
     }
 

@@ -10,6 +10,7 @@ mod offer;
 
 pub(super) use flash::{Opened, Plan, Reading, Removal, WRITE_AT_ONCE, Written};
 pub(super) use journalled::{Pinned, PinnedBatch};
+pub(super) use offer::Acked;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -77,6 +78,8 @@ struct Entry {
     at_risk: bool,
     /// A run or an attempt before this one may have left it on flash.
     maybe_stored: bool,
+    /// The journal holds its sweeps and has refused its boundary: after a crash they would get another key, so it must not be seen.
+    unbound: bool,
 }
 
 /// A batch on flash that was offered in this session.

@@ -57,7 +57,7 @@ impl Core {
     /// The next batch closed since the connection was made, oldest first.
     pub(in crate::spool) fn live(&mut self, id: u64) -> Option<Arc<Batch>> {
         let lanes = self.lanes.as_mut().filter(|lanes| lanes.id == id)?;
-        let fresh = |entry: &Entry| !entry.offered && !entry.aside;
+        let fresh = |entry: &Entry| !entry.offered && !entry.aside && !entry.unbound;
         if let Some((order, entry)) = self.held.range_mut(lanes.live_from..).find(|(_, entry)| fresh(entry)) {
             lanes.live_from = order + 1;
             let batch = Arc::clone(&entry.batch);
@@ -79,7 +79,7 @@ impl Core {
 
     fn backlog_in_memory(&mut self) -> Option<Arc<Batch>> {
         let lanes = self.lanes.as_mut()?;
-        let fresh = |entry: &Entry| !entry.offered && !entry.aside;
+        let fresh = |entry: &Entry| !entry.offered && !entry.aside && !entry.unbound;
         let mut range = self.held.range(lanes.backlog_from..lanes.since_order);
         let (order, entry) = range.find(|(_, entry)| fresh(entry))?;
         lanes.backlog_from = order + 1;
@@ -132,21 +132,16 @@ impl Core {
         Some(Acked { position: 0, owed, debts })
     }
 
-    /// The journal owes the memory of this ack until its deletion on flash is synced.
-    pub(in crate::spool) fn remember_ack(&mut self, key: Key, position: u64, debt: Debt) {
+    /// The journal owes the memory of this ack until its deletion on flash is synced. `false`: that has happened already.
+    pub(in crate::spool) fn remember_ack(&mut self, key: Key, position: u64, debt: Debt) -> bool {
         if let Some(ghost) = self.ghosts.get_mut(&key) {
             *ghost = Some(debt);
-            return;
+            return true;
         }
-        let at = |row| (row, position);
-        let removal = if self.removals.contains_key(&at(Row::Backlog)) {
-            self.removals.get_mut(&at(Row::Backlog))
-        } else {
-            self.removals.get_mut(&at(Row::Aside))
-        };
-        if let Some(removal) = removal {
-            removal.debt = Some(debt);
-        }
+        let at = [(Row::Backlog, position), (Row::Aside, position)].into_iter().find(|at| self.removals.contains_key(at));
+        let Some(removal) = at.and_then(|at| self.removals.get_mut(&at)) else { return false };
+        removal.debt = Some(debt);
+        true
     }
 
     pub(super) fn leave(&mut self, key: Key, row: Row, position: u64, weight: Weight, now: Instant) {

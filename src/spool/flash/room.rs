@@ -12,6 +12,9 @@ use crate::reading::{Keep, Key};
 /// Records given up in one change of the database.
 const AT_ONCE: usize = 512;
 
+/// Records looked at for one turn; the next time looking goes on from there.
+const LOOKED_AT: usize = 1024;
+
 /// What is chosen to go.
 #[derive(Default)]
 struct Victims {
@@ -43,7 +46,11 @@ impl Flash {
         let mut victims = Victims::default();
         for turn in [Turn::First, Turn::Second, Turn::Last] {
             let mut position = if turn == Turn::First { self.thinned_to } else { 0 };
-            while victims.bytes < bytes && victims.records.len() < AT_ONCE {
+            // Where billing is all there is, looking for the rest would read the whole tree into memory.
+            for _ in 0..LOOKED_AT {
+                if victims.bytes >= bytes || victims.records.len() >= AT_ONCE {
+                    break;
+                }
                 let Some(store) = &self.store else { return Ok(victims) };
                 let Some((at, frame)) = store.after(Row::Backlog, position)? else { break };
                 position = at;

@@ -212,3 +212,76 @@ async fn an_unusable_spool_path_is_trouble_and_no_reason_to_stop() {
     drop(session);
     spool.close().await;
 }
+
+#[tokio::test]
+async fn a_batch_whose_boundary_tmpfs_refused_is_not_seen_before_it_has_one() {
+    let mut rig = Rig::new();
+    let meter = schema("g", "m", Keep::Normal);
+    rig.until_open().await;
+    let session = rig.session();
+    rig.append(sweep(&meter, 1));
+    rig.spool().0.desk.refuse(true);
+    rig.close_batches();
+    assert_eq!(session.live(), None, "after a crash its sweep would have another key");
+    rig.append(sweep(&meter, 2));
+    assert_eq!(session.live().map(|batch| ids(&batch)), Some(vec![2]), "what the journal does not hold at all goes on");
+    rig.spool().0.desk.refuse(false);
+    rig.append(sweep(&meter, 3));
+    let bound = session.live().expect("it has its boundary now");
+    assert_eq!(ids(&bound), [1]);
+    drop(session);
+    rig.crash(true).await;
+    rig.until_open().await;
+    let again = rig.drain().await;
+    let one = again.iter().find(|batch| ids(batch) == [1]).expect("it comes back");
+    assert_eq!((one.key, &one.content), (bound.key, &bound.content));
+    assert_eq!(again.iter().filter(|batch| ids(batch).contains(&1)).count(), 1);
+}
+
+#[tokio::test]
+async fn an_ack_that_tmpfs_refused_is_written_later_and_looks_like_no_damage() {
+    let mut rig = Rig::new();
+    let meter = schema("g", "m", Keep::Normal);
+    rig.append(sweep(&meter, 1));
+    rig.close_batches();
+    let session = rig.session();
+    let first = session.backlog().unwrap();
+    rig.spool().0.desk.refuse(true);
+    session.confirm(first.key);
+    rig.spool().0.desk.refuse(false);
+    rig.append(sweep(&meter, 2));
+    drop(session);
+    rig.crash(true).await;
+    rig.until_open().await;
+    let came: Vec<Vec<u32>> = rig.drain().await.iter().map(|batch| ids(batch)).collect();
+    assert_eq!(came, [vec![2]], "neither the acked batch nor a gap");
+}
+
+#[tokio::test]
+async fn what_stands_in_the_journal_below_the_spool_comes_once_the_other_works_again() {
+    let mut rig = Rig::new();
+    let meter = schema("g", "m", Keep::Normal);
+    for id in 1..=3 {
+        rig.append(sweep(&meter, id));
+        rig.close_batches();
+    }
+    let session = rig.session();
+    let first = session.backlog().unwrap();
+    session.confirm(first.key);
+    let second = session.backlog().unwrap();
+    drop(session);
+    rig.append(sweep(&meter, 4));
+    rig.crash_with(true, |rig| {
+        std::fs::rename(rig.journal(), rig.path().join("journal")).unwrap();
+        std::fs::remove_dir_all(rig.path().join("db")).unwrap();
+        std::fs::remove_file(rig.path().join("mark.json")).unwrap();
+    })
+    .await;
+    rig.crash(true).await;
+    rig.until_open().await;
+    let came = rig.drain().await;
+    assert_eq!(came.iter().map(|batch| ids(batch)).collect::<Vec<_>>(), [vec![2], vec![3], vec![4]]);
+    assert_eq!(came[0].key, second.key);
+    let left = std::fs::read_dir(rig.path().join("journal")).unwrap();
+    assert_eq!(left.count(), 1, "only the lock file stays below the spool");
+}

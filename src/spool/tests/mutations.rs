@@ -11,6 +11,8 @@ use super::{Rig, copy, id_of, schema, sweep};
 use crate::clock;
 use crate::reading::{Keep, Told};
 use crate::spool::face::Content;
+use crate::spool::log;
+use crate::spool::store::SEGMENT;
 
 const RECORDS: u32 = 1000;
 const SWEEPS: u32 = 10;
@@ -28,6 +30,21 @@ async fn recorded() -> Rig {
     rig.until_on_flash().await;
     rig.close().await;
     rig
+}
+
+#[tokio::test]
+async fn a_sound_log_is_taken_for_sound_and_damage_in_an_old_segment_is_seen_before_sled_opens_it() {
+    let rig = recorded().await;
+    let database = rig.path().join("db");
+    assert_eq!(log::check(&database).unwrap(), None);
+    let sound = fs::read(database.join("db")).unwrap();
+    assert!(sound.len() as u64 > 2 * SEGMENT, "{} bytes are too few for this test", sound.len());
+    for at in [3, 4, 12, 21, 1000, 100_000, 400_000] {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1;
+        fs::write(database.join("db"), bytes).unwrap();
+        assert!(log::check(&database).unwrap().is_some(), "nobody saw the damage at {at}");
+    }
 }
 
 struct Damage {
