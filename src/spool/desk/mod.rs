@@ -4,6 +4,9 @@
 //! its batch is forgotten; whoever waits is woken after the change, never before. The lock is held for memory and tmpfs only.
 //! Deliberately absent: flash.
 
+mod flash;
+mod journalling;
+
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,15 +14,14 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::clock::{self, Clock};
-use crate::reading::{Event, Keep, Key, Stamp, Sweep, Told};
+use crate::reading::{Event, Keep, Key, Sweep, Told};
 use crate::status::SpoolReporter;
 
-use super::core::{Acked, Core, Opened, Pinned, PinnedBatch, Plan, Reading, Removal, Telling, Written};
+use super::core::{Acked, Core};
 use super::face::{Batch, Depth};
 use super::journal::Journal;
 use super::replay::Replayed;
 use super::retention::{Names, Tally};
-use super::store::{Counts, Row, Weight};
 
 /// Acks of batches on flash that wait for a journal that refuses them.
 const ACKS_KEPT: usize = 4096;
@@ -430,260 +432,6 @@ impl Desk {
                 status.trouble.clone_from(trouble);
             }
         });
-    }
-}
-
-/// What flash asks and reports.
-impl Desk {
-    /// Sleeps until `own`, or until the core has work, or until woken. Says whether flash is to end.
-    pub(super) fn sleep(&self, own: Option<Instant>) -> bool {
-        let mut state = self.lock();
-        if state.closing || state.reopen {
-            return state.closing;
-        }
-        let now = clock::monotonic();
-        let until = [own, state.core.deadline(now, state.accepts)].into_iter().flatten().min();
-        state.asleep_until = until;
-        #[cfg(test)]
-        {
-            state.idle = true;
-            self.idle.notify_all();
-        }
-        let mut state = match until {
-            Some(until) => {
-                let pause = until.saturating_duration_since(now);
-                self.flash.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0
-            }
-            None => self.flash.wait(state).unwrap_or_else(PoisonError::into_inner),
-        };
-        #[cfg(test)]
-        {
-            state.idle = false;
-        }
-        // Awake: nobody needs to wake it.
-        state.asleep_until = Some(clock::monotonic());
-        state.closing
-    }
-
-    /// What is to be done.
-    pub(super) fn plan(&self, now: Instant, accepts: bool) -> Plan {
-        let mut state = self.lock();
-        state.accepts = accepts;
-        state.core.plan(now, accepts)
-    }
-
-    /// These stand on flash and are synced.
-    pub(super) fn written(&self, written: &[(Written, Weight)], counts: Counts, now: Instant) {
-        let mut state = self.lock();
-        let plain: Vec<Written> = written.iter().map(|(written, _)| *written).collect();
-        let synced: Vec<(Key, u64)> = plain.iter().map(|written| (written.key, written.position)).collect();
-        let noted = state.journal.synced(&synced);
-        state.judge(noted);
-        state.core.bury(written, now);
-        let debts = state.core.written(&plain, counts);
-        state.journal.settle(&debts);
-        self.after_flash(&state);
-    }
-
-    /// These are deleted, though not synced.
-    pub(super) fn removed(&self, removed: &[((Row, u64), Removal)], counts: Counts, now: Instant) {
-        let mut state = self.lock();
-        state.core.removed(removed, counts, now);
-        self.after_flash(&state);
-    }
-
-    /// The oldest `count` deletions are synced.
-    pub(super) fn deletions_synced(&self, count: usize) {
-        let mut state = self.lock();
-        let debts = state.core.deletions_synced(count);
-        state.journal.settle(&debts);
-    }
-
-    /// Records were read.
-    pub(super) fn read(&self, asked: Reading, records: Vec<(u64, Batch)>, cursor: Option<u64>) {
-        let mut state = self.lock();
-        state.core.read(asked, records, cursor);
-        self.offers.notify_one();
-    }
-
-    /// The store is open.
-    pub(super) fn opened(&self, opened: &Opened, now: Instant) {
-        let mut state = self.lock();
-        let debts = state.core.opened(opened, now);
-        state.journal.settle(&debts);
-        self.after_flash(&state);
-    }
-
-    /// The gap to be told for what goes from flash.
-    pub(super) fn telling(&self, tally: Tally, why: &str) -> Vec<Telling> {
-        let mut state = self.lock();
-        let stamp = self.clock.now();
-        tally.gaps(why).into_iter().map(|(names, gap)| state.core.gap(&names, gap, stamp, true)).collect()
-    }
-
-    /// Tells, through the journal, of what flash has lost.
-    pub(super) fn tell_lost(&self, from_ms: i64, readings: Option<u64>) {
-        let now = clock::monotonic();
-        let mut state = self.lock();
-        let mut tally = Tally::default();
-        tally.lost(&self.names, (from_ms, self.clock.now().wall_ms), readings);
-        self.tell_gaps(&mut state, tally, "damaged", now);
-    }
-
-    /// The present moment.
-    pub(super) fn now(&self) -> Stamp {
-        self.clock.now()
-    }
-
-    /// Names for what cannot be read.
-    pub(super) fn names(&self) -> &Names {
-        &self.names
-    }
-
-    /// Changes the core's view of flash.
-    pub(super) fn report<T>(&self, change: impl FnOnce(&mut Core) -> T) -> T {
-        let mut state = self.lock();
-        let answer = change(&mut state.core);
-        self.after_flash(&state);
-        answer
-    }
-
-    fn after_flash(&self, state: &State) {
-        self.publish(state);
-        self.offers.notify_one();
-        self.settled.notify_one();
-    }
-
-    /// What is wrong with flash; empty: nothing. Logged when it changes, not at every retry.
-    pub(super) fn trouble(&self, text: &str) {
-        let mut state = self.lock();
-        if state.flash_trouble == text {
-            return;
-        }
-        if text.is_empty() {
-            info!("the spool on flash works again");
-        } else {
-            warn!(trouble = text, "the spool on flash cannot be used; readings stay in the journal and in memory until it can");
-        }
-        text.clone_into(&mut state.flash_trouble);
-        self.publish(&state);
-    }
-
-    /// Bytes of all files, and bytes written by us since the last call.
-    pub(super) fn figures(&self, on_flash: u64, written: u64) {
-        let mut state = self.lock();
-        state.bytes_on_flash = on_flash;
-        state.bytes_written += written;
-        self.publish(&state);
-    }
-
-    /// Bytes of the journal.
-    pub(super) fn journal_size(&self) -> u64 {
-        self.lock().journal.size()
-    }
-
-    /// Positions that must not be given up.
-    pub(super) fn spoken_for(&self) -> Vec<u64> {
-        self.lock().core.spoken_for()
-    }
-}
-
-impl State {
-    fn bind(&mut self, key: Key, keep: Keep, numbers: &[u64], now: Instant) {
-        let written = self.journal.boundary(key, keep, numbers);
-        if self.judge(written).is_some() {
-            self.core.bound(key);
-        } else {
-            self.core.refused(key, now);
-            self.behind = true;
-        }
-    }
-
-    /// Every sweep under a new number, every key as it was.
-    fn written_anew(&mut self, mut replayed: Replayed) -> std::io::Result<Replayed> {
-        for gone in &mut replayed.gone {
-            gone.file = self.journal.acked(gone.key, gone.position, true)?.0;
-        }
-        for found in &mut replayed.found {
-            found.numbers.iter_mut().for_each(|number| *number = self.core.next_number());
-            let batch = Batch { key: found.key, content: found.content.clone(), closed: None, size: 0 };
-            let (numbers, batch) = (found.numbers.clone(), Arc::new(batch));
-            found.debts = self.journal.again(&PinnedBatch { key: found.key, keep: found.keep, numbers, batch })?;
-        }
-        for loose in &mut replayed.loose {
-            loose.number = self.core.next_number();
-            loose.file = Some(self.journal.sweep(loose.number, &loose.sweep)?.file);
-        }
-        Ok(replayed)
-    }
-
-    /// Only with its ack in the journal is a batch forgotten there: a boundary without sweeps would look like damage.
-    fn note_ack(&mut self, key: Key, acked: Acked) {
-        let written = self.journal.acked(key, acked.position, acked.owed);
-        let Some(debt) = self.judge(written) else {
-            // An ack of what stands on flash alone only spares a duplicate after a crash: not worth any amount of memory.
-            if !acked.debts.is_empty() || self.acks.len() < ACKS_KEPT {
-                self.acks.push((key, acked));
-                self.behind = true;
-            }
-            return;
-        };
-        if acked.owed && !self.core.remember_ack(key, acked.position, debt) {
-            self.journal.settle(&[debt]);
-        }
-        self.journal.settle(&acked.debts);
-    }
-
-    fn journal_event(&mut self, key: Key, event: &Event, now: Instant) {
-        let written = self.journal.event(key, event);
-        match self.judge(written) {
-            Some(debt) => self.core.journalled(key, debt),
-            None => self.core.at_risk_now(key, now),
-        }
-    }
-
-    /// A few long-lived batches and acks must not keep a chain of journal files: they are written again, and the files go.
-    fn carry_over(&mut self) {
-        while let Some((file, size)) = self.journal.burden(self.core.memory() / 2) {
-            let pinned = self.core.pinned(file);
-            if pinned.bytes() > size / 2 || self.carry(&pinned, file).is_err() {
-                return;
-            }
-        }
-    }
-
-    fn carry(&mut self, pinned: &Pinned, file: u64) -> std::io::Result<()> {
-        for batch in &pinned.batches {
-            let debts = self.journal.again(batch)?;
-            let old = self.core.repin(batch.key, debts);
-            self.journal.settle(&old);
-        }
-        for (key, position) in &pinned.acks {
-            let debt = self.journal.acked(*key, *position, true)?;
-            let old = self.core.repin_ack(*key, file, debt);
-            self.journal.settle(&old);
-        }
-        Ok(())
-    }
-
-    /// Says it once when the journal begins to refuse, and once when it takes frames again.
-    fn judge<T>(&mut self, written: std::io::Result<T>) -> Option<T> {
-        match written {
-            Ok(answer) => {
-                if !self.journal_trouble.is_empty() {
-                    info!("the journal takes readings again");
-                    self.journal_trouble.clear();
-                }
-                Some(answer)
-            }
-            Err(error) => {
-                if self.journal_trouble.is_empty() {
-                    warn!(%error, "the journal refuses readings; they go straight to flash and are at risk until they are there");
-                    self.journal_trouble = format!("the journal refuses readings: {error}");
-                }
-                None
-            }
-        }
     }
 }
 
