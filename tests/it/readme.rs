@@ -73,3 +73,18 @@ fn every_file_the_readme_names_is_there() {
     }
     assert!(found >= 3, "only {found} files");
 }
+
+#[test]
+fn every_dependency_has_its_reason_in_the_readme() {
+    let manifest = fs::read_to_string("Cargo.toml").unwrap();
+    let table = manifest.split("[dependencies]\n").nth(1).and_then(|rest| rest.split("\n[").next()).unwrap();
+    let text = readme();
+    let rows: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("| ")).filter_map(|row| row.split(" | ").next()).collect();
+    let named: Vec<&str> = rows.iter().flat_map(|row| row.split(", ")).collect();
+    let crates: Vec<&str> = table.lines().filter_map(|line| line.split(" = ").next()).filter(|name| !name.is_empty()).collect();
+    assert!(crates.len() > 20, "{crates:?}");
+    for name in crates {
+        assert!(named.contains(&name), "{name} has no row");
+    }
+}
