@@ -1,4 +1,4 @@
-//! The identification message: `/XXXZ[\W]identification CR LF` (clause 6.3.2).
+//! The identification message: `/`, three letters of the maker, the baud character, an optional `\W`, the model, CR LF (clause 6.3.2).
 //!
 //! Always true here: a line is an identification only as a whole, with its line end; text that merely holds "/" is none. Deliberately
 //! absent: what follows from it for the line (see [`super::handshake`]).
