@@ -252,40 +252,13 @@ fn write_value(out: &mut Vec<u8>, value: &Value, wide: bool) {
     put(out, quote);
 }
 
-/// All digits of the mantissa, also trailing zeros: they say how finely the meter measures.
+/// All digits of the mantissa, also trailing zeros: they say how finely the meter measures. Far from the point with an exponent.
 fn decimal(out: &mut Vec<u8>, mantissa: i64, exponent: i8) {
-    let digits = mantissa.unsigned_abs().to_string();
-    if mantissa < 0 {
-        out.push(b'-');
-    }
-    let size = exponent.unsigned_abs();
-    if exponent == 0 || (mantissa == 0 && exponent > 0) {
-        put(out, &digits);
-    } else if size > MOST_ZEROS {
-        put(out, &digits);
-        put(out, "e");
-        display(out, &exponent);
-    } else if exponent > 0 {
-        put(out, &digits);
-        out.extend(std::iter::repeat_n(b'0', usize::from(size)));
+    let is_far = exponent.unsigned_abs() > MOST_ZEROS && !(mantissa == 0 && exponent > 0);
+    if is_far {
+        put(out, &format!("{mantissa}e{exponent}"));
     } else {
-        fraction(out, &digits, usize::from(size));
-    }
-}
-
-/// Sets the point so that `places` digits stand behind it.
-fn fraction(out: &mut Vec<u8>, digits: &str, places: usize) {
-    match digits.len().checked_sub(places).and_then(|whole| digits.split_at_checked(whole)) {
-        Some((whole, behind)) if !whole.is_empty() => {
-            put(out, whole);
-            out.push(b'.');
-            put(out, behind);
-        }
-        _ => {
-            put(out, "0.");
-            out.extend(std::iter::repeat_n(b'0', places - digits.len()));
-            put(out, digits);
-        }
+        display(out, &Value::Decimal { mantissa, exponent });
     }
 }
 
